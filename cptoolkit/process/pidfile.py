@@ -1,0 +1,95 @@
+"""A file that tells other programs this process's number."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cptoolkit.process.channels import WARNING, OperatorError
+from cptoolkit.process.simple import SimplePlugin
+
+if TYPE_CHECKING:
+    from cptoolkit.process.wspbus import Bus
+
+
+class PIDFile(SimplePlugin):
+    """Write the process's number to a file on start, and remove the file on exit (reference,
+    chapter 8.3).
+
+    A file left over from a process that is no more is replaced; if that process lives, the bus does
+    not start.
+    """
+
+    def __init__(self, bus: Bus, pidfile: str | os.PathLike[str]) -> None:
+        """Make a plugin that has yet to be subscribed.
+
+        :param pidfile: path of the file; its folder must exist. Made absolute here and now.
+        """
+        super().__init__(bus)
+        self.pidfile = os.fspath(pidfile)
+        self.finalized = False
+        self._path = Path(pidfile).absolute()  # the process may change its folder
+        self._pid = 0
+
+    def start(self) -> None:
+        """Write the file, unless it has been written already.
+
+        :raises OperatorError: if another process that is running has it, or it cannot be written.
+        """
+        pid = os.getpid()
+        if self.finalized:
+            self.bus.log(f"PID {pid} already written to {self.pidfile!r}.")
+            return
+        try:
+            self._clear_stale()
+            with self._path.open("x") as file:  # of two that start at a time one fails here
+                file.write(f"{pid}\n")
+        except OSError as error:
+            raise OperatorError(
+                f"Cannot write PID file {self.pidfile!r}: {error.strerror}."
+            ) from error
+        self._pid = pid
+        self.finalized = True
+        self.bus.log(f"PID {pid} written to {self.pidfile!r}.")
+
+    # After a daemon has got its final number (65).
+    start.priority = 70  # type: ignore[attr-defined]
+
+    def exit(self) -> None:
+        """Remove the file, if this very process has written it."""
+        if not self.finalized or self._pid != os.getpid():
+            return
+        self.finalized = False
+        try:
+            self._path.unlink(missing_ok=True)
+        except (
+            OSError
+        ) as error:  # such as one in root's folder, after root's rights have been dropped
+            self.bus.log(
+                f"PID file {self.pidfile!r} could not be removed: {error.strerror}.", WARNING
+            )
+        else:
+            self.bus.log(f"PID file removed: {self.pidfile!r}.")
+
+    def _clear_stale(self) -> None:
+        try:
+            content = self._path.read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return
+        if content.isdecimal() and int(content) != os.getpid() and _is_running(int(content)):
+            raise OperatorError(
+                f"PID file {self.pidfile!r} names process {content}, which is running. "
+                "Stop it first, or remove the file if that is another program."
+            )
+        self._path.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -1,0 +1,72 @@
+"""Start this program anew in the same process: what ``Bus.restart()`` ends with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+
+from cptoolkit.process.activation import passed_descriptors
+
+try:
+    # Relative names on the command line and in PYTHONPATH mean this folder, wherever the program
+    # goes later.
+    STARTUP_FOLDER = os.getcwd()
+except OSError:  # the folder has been removed
+    STARTUP_FOLDER = os.sep
+
+
+def command_line() -> list[str]:
+    """The command that started this program, with the interpreter's own options.
+
+    ``sys.orig_argv`` (Python 3.10) holds what ``sys.argv`` has lost: ``-m name``, the text after
+    ``-c``, ``-X``, ``-W``. Its first item may be a bare ``python`` that another PATH finds
+    elsewhere, so the interpreter's own path takes its place.
+
+    :raises RuntimeError: if the program came from a terminal or a pipe and cannot be read again,
+        or if the interpreter is part of another program.
+    """
+    if not sys.executable or not sys.orig_argv:
+        raise RuntimeError("cannot restart: Python is embedded in a program that has to do it")
+    if sys.argv[:1] in ([""], ["-"]):
+        raise RuntimeError(
+            "cannot restart a program that was read from the terminal or from a pipe"
+        )
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def close_on_exec(limit: int) -> None:
+    """Keep open files, but for the standard streams and systemd's sockets, from the new program.
+
+    Python's own files are closed anyway (PEP 446); libraries written in C may have left others
+    open.
+
+    :param limit: descriptors from this one on are left alone.
+    """
+    kept = {0, 1, 2, *passed_descriptors()}
+    for descriptor in _open_descriptors(limit):
+        if descriptor not in kept and descriptor < limit:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                os.set_inheritable(descriptor, False)
+
+
+def replace_process(command: list[str], limit: int) -> None:
+    """Run ``command`` in place of this program; does not return.
+
+    :param limit: see :func:`close_on_exec`; 0 leaves open files alone.
+    """
+    os.chdir(STARTUP_FOLDER)
+    if limit:
+        close_on_exec(limit)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os.execv(command[0], command)
+
+
+def _open_descriptors(limit: int) -> Iterable[int]:
+    try:
+        return [int(name) for name in os.listdir("/dev/fd")]
+    except (OSError, ValueError):
+        return range(limit)
