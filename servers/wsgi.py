@@ -1,0 +1,231 @@
+"""The WSGI gateway: an exchange answered by a WSGI application (PEP 3333)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
+
+from cptoolkit.servers.errors import ClientError, Disconnected
+from cptoolkit.servers.exchange import Exchange
+from cptoolkit.servers.protocol import Log
+
+Environ = dict[str, Any]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+BLOCK_SIZE = 64 * 1024
+
+_keys: dict[bytes, str] = {}
+CACHED = 1000
+"""Field names whose environ key is remembered."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file as an iterable of blocks, closed with the answer."""
+
+    def __init__(self, file: BinaryIO, block_size: int = BLOCK_SIZE) -> None:
+        self._file = file
+        self._block_size = block_size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self._file.read(self._block_size), b"")
+
+    def close(self) -> None:
+        close = getattr(self._file, "close", None)
+        if close is not None:
+            close()
+
+
+class WSGIGateway:
+    """What is the same for all requests to ``app``.
+
+    :param address: where the server listens, as a socket tells it.
+    :param software: what ``SERVER_SOFTWARE`` says.
+    :param on_exit: is told when the application raises KeyboardInterrupt or SystemExit.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        address: object,
+        software: str,
+        log: Log,
+        on_exit: Callable[[BaseException], None],
+    ) -> None:
+        self.app = app
+        self.log = log
+        self.on_exit = on_exit
+        host, port = address[:2] if isinstance(address, tuple) else ("", 80)
+        if host in ("", "0.0.0.0", "::"):
+            host = socket.gethostname()
+        self._template: Environ = {
+            "SCRIPT_NAME": "",
+            "SERVER_NAME": host,
+            "SERVER_PORT": str(port),
+            "SERVER_SOFTWARE": software,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+        }
+
+    def exchange(self) -> type[Exchange]:
+        """Return the class of the exchanges that this gateway answers."""
+        return type("WSGIExchange", (_WSGIExchange,), {"gateway": self})
+
+    def with_fields(self, exchange: Exchange) -> Environ:
+        """Return what of the environ is the same while a client repeats its fields."""
+        environ = self._template.copy()
+        peer = exchange.conn.peer
+        host, port = peer[:2] if isinstance(peer, tuple) else ("", "")
+        environ["REMOTE_ADDR"] = host
+        environ["REMOTE_PORT"] = str(port)
+        environ["SERVER_PROTOCOL"] = f"HTTP/{exchange.version}"
+        keys = _keys
+        for name, value in exchange.headers:
+            key = keys.get(name)
+            if key is None:
+                key = self._key(name)
+            if key in environ:
+                self._join(environ, key, value.decode("latin-1"))
+            elif key:
+                environ[key] = value.decode("latin-1")
+        return environ
+
+    def _join(self, environ: Environ, key: str, value: str) -> None:
+        # RFC 6265, section 5.4 for cookies; RFC 9110, section 5.3 for the rest.
+        separator = "; " if key == "HTTP_COOKIE" else ", "
+        environ[key] += separator + value
+
+    def _key(self, name: bytes) -> str:
+        """Return the environ key of a field in lower case, "" for one that must not get in."""
+        if b"_" in name:
+            # It would be taken for the one with a hyphen, which a proxy in front may have removed.
+            key = ""
+            if len(_keys) < CACHED:
+                text = f"request fields named {name.decode()!r} are dropped: '_' poses as '-'"
+                self.log(text, logging.WARNING, False)
+        else:
+            key = name.decode().upper().replace("-", "_")
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = "HTTP_" + key
+        if len(_keys) < CACHED:
+            _keys[name] = key
+        return key
+
+
+class _WSGIExchange(Exchange):
+    """An exchange that is answered by calling the application."""
+
+    gateway: WSGIGateway
+    _written: bool = False
+
+    def answer(self) -> None:
+        gateway = self.gateway
+        try:
+            result = gateway.app(self._environ(), self._start_response)
+            kind = type(result)
+            if (kind is list or kind is tuple) and not self._written:
+                self._send_all(result)  # type: ignore[arg-type]  # it is one of the two
+            else:
+                self._send_each(result)
+        except Disconnected:
+            self.abort()
+            raise
+        except ClientError as exc:
+            self._give_up(exc.status, str(exc))
+        except (KeyboardInterrupt, SystemExit) as exc:
+            gateway.on_exit(exc)
+            self._give_up("503 Service Unavailable", "The server is stopping.")
+        except BaseException:
+            what = f"{self.method} {self.target.decode('latin-1')!r}"
+            gateway.log(f"error in the application while it answered {what}", logging.ERROR, True)
+            self._give_up("500 Internal Server Error", "The application failed.")
+
+    def _give_up(self, status: str, reason: str) -> None:
+        if not self.head_sent:
+            self.refuse(status, reason)
+        elif not self.finished:
+            self.abort()
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        if exc_info is not None:
+            try:
+                if self.head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # or this frame would be part of a cycle
+        elif self.started:
+            raise RuntimeError("start_response was called twice, the second time without exc_info")
+        self.start(status, headers)
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        """Send ``data`` now; for applications that cannot return an iterable."""
+        _check_block(data)
+        self._written = True
+        if data:
+            self.write(data)
+
+    def _send_all(self, blocks: list[bytes] | tuple[bytes, ...]) -> None:
+        if not self.started:
+            raise RuntimeError("start_response was not called before the body was returned")
+        if len(blocks) == 1:
+            data = blocks[0]
+            if type(data) is not bytes:
+                _check_block(data)
+        else:
+            # All blocks are there already, so sending them as one delays none (PEP 3333,
+            # "Buffering and Streaming").
+            data = b"".join(blocks)
+        self.respond(data)
+
+    def _send_each(self, blocks: Iterable[bytes]) -> None:
+        try:
+            for block in blocks:
+                _check_block(block)
+                if not self.started:
+                    raise RuntimeError("start_response was not called before the first block")
+                if block:
+                    self.write(block)
+            if not self.started:
+                raise RuntimeError("start_response was not called at all")
+            self.finish()
+        finally:
+            close = getattr(blocks, "close", None)
+            if close is not None:
+                close()
+
+    def _environ(self) -> Environ:
+        conn, headers, target = self.conn, self.headers, self.target
+        memo = conn.memo
+        if memo is None or memo[0] is not headers:
+            # The protocol hands out the same list when a client repeats its fields.
+            conn.memo = memo = (headers, self.gateway.with_fields(self))
+        environ: Environ = memo[1].copy()
+        path, _, query = target.partition(b"?")
+        if b"%" in path:
+            path = unquote_to_bytes(path)
+        environ["REQUEST_METHOD"] = self.method
+        # "*" is no path: an application gets the empty one, and the target in REQUEST_URI.
+        environ["PATH_INFO"] = path.decode("latin-1") if target != b"*" else ""
+        environ["QUERY_STRING"] = query.decode("latin-1")
+        environ["REQUEST_URI"] = environ["RAW_URI"] = (self.uri or target).decode("latin-1")
+        environ["wsgi.input"] = self.body
+        return environ
+
+
+def _check_block(block: object) -> None:
+    if not isinstance(block, bytes):
+        raise TypeError(f"a response body is made of bytes, got {type(block).__name__}")

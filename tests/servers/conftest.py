@@ -1,0 +1,206 @@
+"""A server in a thread, and a client that sees bytes."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import socket
+import threading
+import time
+
+import pytest
+
+from cptoolkit.servers import Options, Server
+from cptoolkit.servers.exchange import Exchange, Site
+from cptoolkit.servers.http1 import HTTP1
+
+PATIENCE = 10.0
+"""Seconds after which a test gives up waiting."""
+
+
+class Client:
+    """A connection that sends raw bytes and reads raw bytes or parsed answers."""
+
+    def __init__(self, address):
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.sock = socket.socket(family)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(address)
+        self.file = Kept(self.sock.makefile("rb"))
+
+    def send(self, data):
+        self.sock.sendall(data)
+        return self
+
+    def answer(self, method="GET"):
+        """Read one answer; its body is in ``.body``."""
+        response = http.client.HTTPResponse(self.sock, method=method)
+        response.fp = self.file
+        response.begin()
+        response.body = response.read()
+        return response
+
+    def rest(self):
+        """Read until the server closes."""
+        return self.file.read()
+
+    def close(self):
+        self.file.really_close()
+        self.sock.close()
+
+
+class Kept:
+    """A file that HTTPResponse cannot close, since the next answer comes from it too."""
+
+    def __init__(self, file):
+        self.readline, self.read, self.readinto = file.readline, file.read, file.readinto
+        self.flush, self.really_close = file.flush, file.close
+        self.closed = False
+
+    def close(self):
+        """Stay open."""
+
+
+class Running:
+    """A server that runs in a thread."""
+
+    def __init__(self, app, **options):
+        self.server = Server(app, port=options.pop("port", 0), **options)
+        self.logged = []
+        self.server.error_log = self._log
+        self.server.prepare()
+        self.thread = threading.Thread(target=self._serve)
+        self.raised = None
+        self.clients = []
+        self.thread.start()
+        wait_until(lambda: self.server.ready)
+
+    def _log(self, message, level, traceback):
+        self.logged.append((logging.getLevelName(level), message))
+
+    def _serve(self):
+        try:
+            self.server.serve()
+        except BaseException as exc:
+            self.raised = exc
+
+    def connect(self):
+        client = Client(self.server.bound_addr)
+        self.clients.append(client)
+        return client
+
+    def talk(self, data):
+        """Send ``data``, and return every byte until the server closes."""
+        return self.connect().send(data).rest()
+
+    def get(self, path="/"):
+        """Return the answer to one GET on a connection of its own."""
+        client = self.connect()
+        client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        return client.answer()
+
+    def close(self):
+        self.server.stop()
+        self.thread.join(PATIENCE)
+        for client in self.clients:
+            client.close()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        threading.Event().wait(0.002)
+
+
+@pytest.fixture
+def serve_app():
+    """Return a function that serves an application, with options, on a free port."""
+    running = []
+
+    def start(app, **options):
+        running.append(Running(app, **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+@pytest.fixture(name="wait_until")
+def wait_until_fixture():
+    return wait_until
+
+
+@pytest.fixture
+def calls():
+    """The requests that reached ``app``, as (method, path, body)."""
+    return []
+
+
+@pytest.fixture
+def app(calls):
+    """An application that notes each request, body and all, and answers with its number."""
+
+    def app(environ, start_response):
+        body = environ["wsgi.input"].read()
+        calls.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], body))
+        text = b"%d" % len(calls)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [text]
+
+    return app
+
+
+@pytest.fixture
+def feed():
+    """Return a function that gives pieces to HTTP/1.1, and returns the requests in them."""
+
+    def feed(pieces, **options):
+        seen = []
+
+        class Noting(Exchange):
+            def answer(self):
+                path = self.target.partition(b"?")[0].decode()
+                seen.append((self.method, path, self.body.read()))
+                self.start("200 OK", [])
+                self.respond(b"")
+
+        site = Site(options=Options(**options), log=print)
+        site.exchange = Noting
+        conn = Wire(pieces)
+        protocol = HTTP1(conn, site)
+        while conn.pieces and conn.open:
+            protocol.feed(conn.pieces.pop(0))
+            while protocol.requests and conn.open:
+                protocol.answer()
+        return seen
+
+    return feed
+
+
+class Wire:
+    """What HTTP/1.1 sees of a connection, with a list of pieces in place of a socket."""
+
+    draining = False
+    peer = ("127.0.0.1", 1)
+    out = b""
+    memo = None
+    deadline = 0.0
+
+    def __init__(self, pieces):
+        self.pieces = [piece for piece in pieces if piece]
+        self.open = True
+        self.engine = self
+
+    def patience(self, seconds):
+        return seconds
+
+    def send(self, data):
+        assert data.startswith(b"HTTP/1.1 ")
+
+    def receive(self):
+        return self.pieces.pop(0) if self.pieces else b""
+
+    def finish(self, linger):
+        self.open = False

@@ -1,0 +1,344 @@
+"""The engine: many clients, blocking handlers, slow and silent clients, time limits."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+from cptoolkit.servers import acceptor as acceptor_module
+from cptoolkit.servers import engine as engine_module
+from cptoolkit.servers import server as server_module
+from cptoolkit.servers.engine import Engine
+from cptoolkit.servers.poller import SelectorPoller, new_poller
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture(params=[new_poller, SelectorPoller], ids=["best poller", "selectors"], autouse=True)
+def poller(request, monkeypatch):
+    """Run every test on both ways of polling."""
+
+    def engine(*args):
+        return Engine(*args, poller=request.param)
+
+    monkeypatch.setattr(server_module, "Engine", engine)
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+
+class Gate:
+    """An application in which requests for /wait stay until they are let go."""
+
+    def __init__(self):
+        self.inside = threading.Semaphore(0)
+        self.go = threading.Event()
+        self.running = 0
+        self.most = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/wait":
+            with self.lock:
+                self.running += 1
+                self.most = max(self.most, self.running)
+            self.inside.release()
+            assert self.go.wait(20)
+            with self.lock:
+                self.running -= 1
+        return hello(environ, start_response)
+
+    def entered(self, count):
+        for _ in range(count):
+            assert self.inside.acquire(timeout=10)
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    gate.go.set()
+
+
+WAIT = b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def test_blocked_handlers_stop_nobody_while_a_thread_is_free(serve_app, gate):
+    served = serve_app(gate, thread_pool=4)
+    blocked = [served.connect().send(WAIT) for _ in range(3)]
+    gate.entered(3)
+    assert [served.get().body for _ in range(20)] == [b"hello"] * 20
+    gate.go.set()
+    assert [client.answer().body for client in blocked] == [b"hello"] * 3
+
+
+def test_all_threads_run_handlers_at_once_and_no_more(serve_app, gate):
+    served = serve_app(gate, thread_pool=4)
+    clients = [served.connect().send(WAIT) for _ in range(8)]
+    gate.entered(4)
+    gate.go.set()
+    assert [client.answer().status for client in clients] == [200] * 8
+    assert gate.most == 4
+
+
+def test_connections_are_accepted_while_all_threads_are_blocked(serve_app, gate, wait_until):
+    served = serve_app(gate, thread_pool=1)
+    blocked = served.connect().send(WAIT)
+    gate.entered(1)
+    others = [served.connect().send(GET) for _ in range(5)]
+    wait_until(lambda: len(served.server._engine.connections) == 6)
+    gate.go.set()
+    assert [c.answer().body for c in [blocked, *others]] == [b"hello"] * 6
+
+
+def test_pool_grows_while_all_are_blocked_and_shrinks_again(
+    serve_app, gate, wait_until, monkeypatch
+):
+    monkeypatch.setattr(engine_module, "SURPLUS_TIME", 0.0)
+    served = serve_app(gate, thread_pool=1, thread_pool_max=3, keep_alive_timeout=0.1)
+    clients = [served.connect().send(WAIT) for _ in range(5)]
+    gate.entered(3)
+    gate.go.set()
+    assert [client.answer().status for client in clients] == [200] * 5
+    assert gate.most == 3
+    wait_until(lambda: len(served.server._engine._workers) == 1)
+    assert served.get().body == b"hello"
+
+
+def test_pool_does_not_grow_by_default(serve_app, gate):
+    served = serve_app(gate, thread_pool=1)
+    clients = [served.connect().send(WAIT) for _ in range(3)]
+    gate.entered(1)
+    assert not gate.inside.acquire(timeout=0.1)
+    gate.go.set()
+    assert [client.answer().status for client in clients] == [200] * 3
+
+
+def test_many_clients_at_once_get_their_own_answers(serve_app):
+    def app(environ, start_response):
+        if environ["PATH_INFO"].endswith("7"):
+            time.sleep(0.002)
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    served = serve_app(app, thread_pool=5)
+    wrong = []
+
+    def talk(number):
+        client = served.connect()
+        for n in range(40):
+            path = f"/{number}/{n}"
+            client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            if client.answer().body != path.encode():
+                wrong.append(path)
+
+    threads = [threading.Thread(target=talk, args=(n,)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert wrong == []
+    assert served.logged == []
+
+
+# -- slow and silent clients --------------------------------------------------------------------
+
+
+def test_unfinished_heads_and_bodies_hold_no_thread(serve_app):
+    served = serve_app(hello, thread_pool=2, shutdown_timeout=0.1)
+    for _ in range(20):
+        served.connect()
+        served.connect().send(b"GET / HT")
+        served.connect().send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel")
+    began = time.monotonic()
+    assert served.get().body == b"hello"
+    assert time.monotonic() - began < 1
+
+
+def test_a_head_in_single_bytes_is_answered(serve_app):
+    client = serve_app(hello).connect()
+    for byte in GET:
+        client.send(bytes([byte]))
+    assert client.answer().body == b"hello"
+
+
+def test_slow_reader_of_a_long_list_holds_no_thread(serve_app):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"x" * 5_000_000] if environ["PATH_INFO"] == "/long" else [b"short"]
+
+    served = serve_app(app, thread_pool=1)
+    slow = served.connect().send(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert served.get().body == b"short"
+    assert len(slow.answer().body) == 5_000_000
+    assert slow.send(GET).answer().body == b"short"
+
+
+def test_producer_waits_for_a_slow_reader(serve_app):
+    produced = []
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        for n in range(500):
+            produced.append(n)
+            yield b"x" * 100_000
+
+    served = serve_app(app)
+    client = served.connect().send(GET)
+    client.sock.recv(1)
+    assert served.get("/").headers["Transfer-Encoding"] == "chunked"
+    assert len(produced) < 1000
+    client.close()
+
+
+def test_client_that_takes_no_answers_gets_no_more_of_them(serve_app):
+    calls = []
+
+    def app(environ, start_response):
+        calls.append(1)
+        start_response("200 OK", [])
+        return [b"x" * 1_000_000]
+
+    served = serve_app(app, thread_pool=1, socket_timeout=0, shutdown_timeout=0.1)
+    client = served.connect().send(GET * 100)
+    client.sock.recv(1)
+    assert served.get().status == 200
+    assert len(calls) < 50
+    client.close()
+
+
+def test_reader_that_takes_nothing_is_hung_up_on(serve_app, wait_until):
+    closed = threading.Event()
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        try:
+            while True:
+                yield b"x" * 1_000_000
+        finally:
+            closed.set()
+
+    served = serve_app(app, socket_timeout=0.1)
+    served.connect().send(GET)
+    assert closed.wait(10)
+    wait_until(lambda: not served.server._engine.connections)
+    assert served.logged == []
+
+
+# -- time limits --------------------------------------------------------------------------------
+
+
+def test_idle_connection_is_closed_after_its_time(serve_app):
+    client = serve_app(hello, keep_alive_timeout=0.1).connect().send(GET)
+    assert client.answer().body == b"hello"
+    assert client.rest() == b""
+
+
+def test_keep_alive_of_zero_closes_with_the_answer(serve_app):
+    answer = serve_app(hello, keep_alive_timeout=0).talk(GET)
+    assert b"Connection: close" in answer
+
+
+def test_head_that_does_not_end_is_a_408(serve_app):
+    served = serve_app(hello, header_timeout=0.1)
+    assert served.talk(b"GET / HTTP/1.1\r\n").startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+def test_dripping_does_not_prolong_a_head(serve_app):
+    client = serve_app(hello, header_timeout=0.2).connect()
+    client.sock.settimeout(0.02)
+    client.send(b"GET / HTTP/1.1\r\n")
+    seen = b""
+    began = time.monotonic()
+    while b"408" not in seen and time.monotonic() - began < 10:
+        try:
+            client.send(b"X")
+            seen += client.sock.recv(100)
+        except TimeoutError:
+            pass
+    assert time.monotonic() - began < 5
+
+
+def test_connection_that_never_says_anything_is_closed(serve_app):
+    assert serve_app(hello, header_timeout=0.1).talk(b"") == b""
+
+
+def test_body_that_does_not_go_on_is_a_408(serve_app):
+    served = serve_app(hello, socket_timeout=0.1)
+    answer = served.talk(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel")
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+def test_time_limits_of_zero_are_none(serve_app):
+    client = serve_app(hello, header_timeout=0, socket_timeout=0, keep_alive_timeout=0.05).connect()
+    assert served_after(client, 0.3)
+
+
+def served_after(client, seconds):
+    client.send(GET[:10])
+    threading.Event().wait(seconds)
+    return client.send(GET[10:]).answer().body == b"hello"
+
+
+# -- errors around the sockets ------------------------------------------------------------------
+
+
+def test_clients_that_reset_at_any_stage_leave_nothing_behind(serve_app, wait_until):
+    served = serve_app(hello, thread_pool=2)
+    for part in (
+        b"",
+        GET[:5],
+        GET,
+        GET * 3,
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+    ):
+        for _ in range(5):
+            client = served.connect().send(part)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.close()
+    wait_until(lambda: not served.server._engine.connections)
+    assert served.get().body == b"hello"
+    assert served.logged == []
+
+
+def test_want_of_descriptors_pauses_accepting_and_recovers(serve_app, monkeypatch):
+    monkeypatch.setattr(acceptor_module, "DEAF_TIME", 0.05)
+    served = serve_app(hello)
+    failures = []
+
+    class Poor(socket.socket):
+        def accept(self):
+            if len(failures) < 3:
+                failures.append(1)
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return super().accept()
+
+    served.close()
+    listening = Poor()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    served = serve_app(hello, socket=listening, header_timeout=0.1)
+    assert served.get().body == b"hello"
+    assert [text for _, text in served.logged] == [
+        "cannot accept connections: [Errno 24] Too many open files"
+    ] * 3
+    served.close()
+    listening.close()
+
+
+def test_error_in_the_protocol_costs_a_connection_and_no_thread(serve_app, monkeypatch):
+    served = serve_app(hello, thread_pool=2)
+    feed = server_module.HTTP1.feed
+    monkeypatch.setattr(server_module.HTTP1, "feed", lambda self, data: 1 / 0)
+    assert [served.talk(GET) for _ in range(5)] == [b""] * 5
+    monkeypatch.setattr(server_module.HTTP1, "feed", feed)
+    assert served.get().body == b"hello"
+    assert {level for level, _ in served.logged} == {"ERROR"}
+    assert threading.active_count() >= 3

@@ -1,0 +1,489 @@
+"""PEP 3333, seen from a client and from an application."""
+
+from __future__ import annotations
+
+import io
+from wsgiref.validate import validator
+
+import pytest
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+PLAIN = [("Content-Type", "text/plain")]
+
+
+class Body:
+    """An iterable that counts its close() calls."""
+
+    def __init__(self, *blocks, error=None):
+        self.blocks = iter(blocks)
+        self.error = error
+        self.closed = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return next(self.blocks)
+        except StopIteration:
+            if self.error:
+                raise self.error from None
+            raise
+
+    def close(self):
+        self.closed += 1
+
+
+def answering(body, status="200 OK", headers=PLAIN):
+    def app(environ, start_response):
+        start_response(status, list(headers))
+        return body() if callable(body) else body
+
+    return app
+
+
+# -- environ ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environ_of(serve_app):
+    """Return a function that sends a request and returns the environ it makes."""
+
+    def environ_of(data, **options):
+        seen = []
+
+        def app(environ, start_response):
+            seen.append(environ)
+            start_response("204 No Content", [])
+            return []
+
+        served = serve_app(app, **options)
+        served.connect().send(data).answer()
+        seen[0]["test.address"] = served.server.bound_addr
+        return seen[0]
+
+    return environ_of
+
+
+def test_environ_tells_the_request(environ_of):
+    head = b"Host: a:1\r\nX-Y: 1\r\nx-y: 2\r\nCookie: a=1\r\nCookie: b=2\r\nContent-Type: t/p\r\n"
+    environ = environ_of(
+        b"POST /a%20%e9/b?c=%20&d HTTP/1.1\r\n" + head + b"Content-Length: 2\r\n\r\nhi"
+    )
+    expected = {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/a \xe9/b",
+        "QUERY_STRING": "c=%20&d",
+        "REQUEST_URI": "/a%20%e9/b?c=%20&d",
+        "RAW_URI": "/a%20%e9/b?c=%20&d",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "a:1",
+        "HTTP_X_Y": "1, 2",
+        "HTTP_COOKIE": "a=1; b=2",
+        "CONTENT_TYPE": "t/p",
+        "CONTENT_LENGTH": "2",
+    }
+    assert {key: environ.get(key) for key in expected} == expected
+    assert "HTTP_CONTENT_LENGTH" not in environ
+
+
+def test_environ_tells_the_server_and_the_client(environ_of):
+    environ = environ_of(GET, server_name="here/1")
+    assert environ["SERVER_SOFTWARE"] == "here/1"
+    assert (environ["SERVER_NAME"], int(environ["SERVER_PORT"])) == environ["test.address"]
+    assert environ["REMOTE_ADDR"] == "127.0.0.1"
+    assert int(environ["REMOTE_PORT"]) > 0
+    assert environ["wsgi.url_scheme"] == "http"
+    assert (environ["wsgi.multithread"], environ["wsgi.multiprocess"]) == (True, False)
+    assert environ["wsgi.input_terminated"] is True
+
+
+def test_authority_of_an_absolute_target_is_the_host(environ_of):
+    environ = environ_of(b"GET http://b:8/x?y HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert environ["HTTP_HOST"] == "b:8"
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/x", "y")
+    assert environ["REQUEST_URI"] == "http://b:8/x?y"
+
+
+def test_asterisk_has_an_empty_path(environ_of):
+    environ = environ_of(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (environ["PATH_INFO"], environ["REQUEST_URI"]) == ("", "*")
+
+
+def test_name_with_underscore_is_dropped_and_logged_once(serve_app):
+    seen = []
+
+    def app(environ, start_response):
+        seen.append(environ.get("HTTP_X_TEST_ADDRESS"))
+        start_response("204 No Content", [])
+        return []
+
+    served = serve_app(app)
+    fields = b"X-Test-Address: mine\r\nX_Test_Address: yours\r\nX-Test_Address: theirs\r\n"
+    client = served.connect()
+    for _ in range(3):
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n").answer()
+    assert seen == ["mine"] * 3
+    assert sum("'x_test_address'" in text for _, text in served.logged) == 1
+
+
+def test_repeated_fields_belong_to_their_own_request(serve_app):
+    seen = []
+
+    def app(environ, start_response):
+        seen.append((environ["PATH_INFO"], environ["QUERY_STRING"], environ.get("HTTP_X")))
+        environ["HTTP_X"] = "spoilt"
+        start_response("204 No Content", [])
+        return []
+
+    client = serve_app(app).connect()
+    for path, x in [(b"/1", b"a"), (b"/2?q", b"a"), (b"/3%41", b"b"), (b"/4", b"b"), (b"/5", b"b")]:
+        client.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nX: " + x + b"\r\n\r\n").answer()
+    assert seen == [("/1", "", "a"), ("/2", "q", "a"), ("/3A", "", "b"), ("/4", "", "b"),
+                    ("/5", "", "b")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words", [b"GET /a#b", b"GET /a b", b"GET  /", b"GET /\xe9", b"GET a", b"g /"]
+)
+def test_repeated_fields_do_not_excuse_the_request_line(serve_app, words):
+    client = serve_app(answering([b"ok"])).connect()
+    block = b"\r\nHost: a\r\n\r\n"
+    for _ in range(2):
+        assert client.send(b"GET / HTTP/1.1" + block).answer().status == 200
+    assert client.send(words + b" HTTP/1.1" + block).answer().status in (400, 501)
+
+
+@pytest.mark.parametrize("request_", [
+    GET, b"HEAD /a%20b?c HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe\nlo",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe\nlo\r\n0\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+], ids=["GET", "HEAD", "length", "chunked", "asterisk"])  # fmt: skip
+def test_validator_finds_nothing(serve_app, request_):
+    @validator
+    def app(environ, start_response):
+        stream = environ["wsgi.input"]
+        text = stream.readline() + b"".join(stream) + stream.read(3)
+        environ["wsgi.errors"].write("")
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        write(b"<")
+        return iter([text, b">"])
+
+    served = serve_app(app)
+    answer = served.connect().send(request_).answer(request_[:4].strip().decode())
+    assert answer.status == 200
+    assert served.logged == []
+
+
+# -- the body's framing -------------------------------------------------------------------------
+
+
+def test_body_in_one_block_gets_its_length(serve_app):
+    answer = serve_app(answering([b"hello"])).get()
+    assert (answer.headers["Content-Length"], answer.body) == ("5", b"hello")
+
+
+def test_list_of_blocks_gets_its_length(serve_app):
+    answer = serve_app(answering([b"he", b"", b"llo"])).get()
+    assert (answer.headers["Content-Length"], answer.body) == ("5", b"hello")
+
+
+def test_body_of_unknown_length_is_chunked(serve_app):
+    app = answering(lambda: iter([b"he", b"", b"llo"]))
+    answer = serve_app(app).talk(CLOSE)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head
+    assert b"Content-Length" not in head
+    assert body == b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+
+
+def test_http_1_0_gets_no_chunks_but_the_end(serve_app):
+    app = answering(lambda: iter([b"he", b"llo"]))
+    answer = serve_app(app).talk(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert b"Connection: close" in head
+    assert body == b"hello"
+
+
+def test_empty_iterator_has_length_zero(serve_app):
+    assert serve_app(answering(lambda: iter([]))).get().headers["Content-Length"] == "0"
+
+
+def test_blocks_are_sent_before_the_next_is_asked_for(serve_app):
+    import threading
+
+    go_on = threading.Event()
+
+    def body():
+        yield b"first"
+        assert go_on.wait(10)
+        yield b"second"
+
+    client = serve_app(answering(body)).connect().send(CLOSE)
+    seen = b""
+    while b"first" not in seen:
+        seen += client.sock.recv(1000)
+    go_on.set()
+    assert b"second" in client.rest()
+
+
+@pytest.mark.parametrize("body", [[b"hello"], (b"he", b"llo"), lambda: iter([b"hello"])])
+@pytest.mark.parametrize("promise", [[], [("Content-Length", "5")]])
+def test_head_has_the_fields_of_get_and_no_body(serve_app, body, promise):
+    client = serve_app(answering(body, headers=PLAIN + promise)).connect()
+    answer = client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").answer("HEAD")
+    if promise or not callable(body):
+        assert answer.headers["Content-Length"] == "5"
+    assert client.send(GET).answer().body == b"hello"
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("body", [[b"hello"], lambda: iter([b"hello"])])
+def test_answer_without_content_has_no_body_byte(serve_app, status, body):
+    client = serve_app(answering(body, status, [])).connect().send(GET)
+    answer = client.answer()
+    assert answer.headers["Transfer-Encoding"] is None
+    assert client.send(CLOSE).rest().endswith(b"\r\n\r\n")
+
+
+def test_204_has_no_length_and_304_that_of_the_200(serve_app):
+    fields = [("Content-Length", "5")]
+    assert serve_app(answering([], "204 No", fields)).get().headers["Content-Length"] is None
+    assert serve_app(answering([], "304 No", fields)).get().headers["Content-Length"] == "5"
+
+
+def test_body_longer_than_promised_is_cut(serve_app):
+    for body in ([b"hello world"], lambda: iter([b"hel", b"lo wo", b"rld"])):
+        served = serve_app(answering(body, headers=[("Content-Length", "5")]))
+        client = served.connect().send(GET)
+        assert client.answer().body == b"hello"
+        assert client.send(GET).answer().status == 200
+        assert "longer" in served.logged[0][1]
+
+
+def test_body_shorter_than_promised_ends_the_connection(serve_app):
+    for body in ([b"hel"], lambda: iter([b"h", b"el"])):
+        served = serve_app(answering(body, headers=[("Content-Length", "5")]))
+        assert served.talk(GET).endswith(b"\r\n\r\nhel")
+        assert "shorter" in served.logged[0][1]
+
+
+def test_date_and_server_are_added_unless_given(serve_app):
+    answer = serve_app(answering([b""]), server_name="mine").get()
+    assert answer.headers.get_all("Server") == ["mine"]
+    assert answer.headers["Date"].endswith(" GMT")
+    given = [("date", "D"), ("Server", "S")]
+    answer = serve_app(answering([b""], headers=given)).get()
+    assert (answer.headers.get_all("Date"), answer.headers.get_all("Server")) == (["D"], ["S"])
+
+
+def test_only_the_missing_one_of_date_and_server_is_added(serve_app):
+    answer = serve_app(answering([b""], headers=[("Date", "D")])).get()
+    assert (answer.headers.get_all("Date"), answer.headers["Server"]) == (["D"], "cptoolkit")
+
+
+def test_no_server_name_sends_no_server(serve_app):
+    assert serve_app(answering([b""]), server_name="").get().headers["Server"] is None
+
+
+def test_fields_belong_to_their_own_answer(serve_app):
+    fields = [("X-A", "1"), ("Content-Length", "1")]
+
+    def app(environ, start_response):
+        start_response("200 OK", fields)
+        fields[0] = ("X-A", environ["PATH_INFO"])  # for the next answer
+        return [b"a"]
+
+    client = serve_app(app).connect()
+    seen = []
+    for path in (b"/2", b"/3", b"/3", b"/4"):
+        answer = client.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n").answer()
+        seen.append(answer.headers["X-A"])
+    assert seen == ["1", "/2", "/3", "/3"]
+
+
+# -- start_response and write -------------------------------------------------------------------
+
+
+def test_write_comes_before_the_returned_body(serve_app):
+    def app(environ, start_response):
+        write = start_response("200 OK", [])
+        write(b"a")
+        write(b"b")
+        return [b"c"]
+
+    assert serve_app(app).get().body == b"abc"
+
+
+def test_write_alone_is_enough(serve_app):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "1")])(b"a")
+        return ()
+
+    assert serve_app(app).get().body == b"a"
+
+
+def test_start_response_may_come_with_the_first_block(serve_app):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"late"
+
+    assert serve_app(app).get().body == b"late"
+
+
+def test_error_replaces_status_and_fields_that_were_not_sent(serve_app):
+    import sys
+
+    def app(environ, start_response):
+        start_response("200 OK", [("X-A", "1"), ("Content-Length", "99")])
+        try:
+            raise ValueError
+        except ValueError:
+            start_response("500 Oops", [("X-B", "2")], sys.exc_info())
+        return [b"sorry"]
+
+    answer = serve_app(app).get()
+    assert (answer.status, answer.headers["X-A"], answer.headers["X-B"]) == (500, None, "2")
+    assert answer.body == b"sorry"
+
+
+def test_error_after_the_head_is_raised_again(serve_app):
+    import sys
+
+    raised = []
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"begun"
+        try:
+            try:
+                raise ValueError("mine")
+            except ValueError:
+                start_response("500 Oops", [], sys.exc_info())
+        except ValueError as exc:
+            raised.append(exc)
+            raise
+
+    served = serve_app(app)
+    answer = served.talk(GET)
+    assert answer.endswith(b"5\r\nbegun\r\n")  # and no last chunk
+    assert str(raised[0]) == "mine"
+
+
+BAD_FIELDS = [
+    pytest.param("200 OK", [("X", "a\r\nY: b")], id="CR LF"),
+    pytest.param("200 OK", [("X", "a\nY: b")], id="LF"),
+    pytest.param("200 OK", [("X", "a\rb")], id="CR"),
+    pytest.param("200 OK", [("X", "a\0b")], id="NUL"),
+    pytest.param("200 OK", [("X\r\nY", "a")], id="CR LF in name"),
+    pytest.param("200 OK", [("X y", "a")], id="space in name"),
+    pytest.param("200 OK", [("X:", "a")], id="colon in name"),
+    pytest.param("200 OK", [("", "a")], id="empty name"),
+    pytest.param("200 OK", [("X", "\u20ac")], id="outside latin-1"),
+    pytest.param("200 OK", [("X", b"a")], id="bytes"),
+    pytest.param("200 OK", [(b"X", "a")], id="bytes in name"),
+    pytest.param("200 OK", [("X", 1)], id="number"),
+    pytest.param("200 OK\r\nX: y", [], id="CR LF in status"),
+    pytest.param("OK", [], id="no code"),
+    pytest.param("20 OK", [], id="two digits"),
+    pytest.param("100 Continue", [], id="interim"),
+    pytest.param(200, [], id="status is a number"),
+    pytest.param(b"200 OK", [], id="status is bytes"),
+    pytest.param("200 OK", [("Content-Length", "-1")], id="negative length"),
+    pytest.param("200 OK", [("Content-Length", "x")], id="odd length"),
+    pytest.param("200 OK", [("Content-Length", "1"), ("Content-Length", "2")], id="two lengths"),
+    pytest.param("200 OK", [("Connection", "close")], id="Connection"),
+    pytest.param("200 OK", [("transfer-encoding", "chunked")], id="Transfer-Encoding"),
+    pytest.param("200 OK", [("Upgrade", "x")], id="Upgrade"),
+]
+
+
+@pytest.mark.parametrize(("status", "headers"), BAD_FIELDS)
+def test_bad_fields_are_a_500_and_never_sent(serve_app, status, headers):
+    served = serve_app(answering([b"body"], status, headers))
+    answer = served.talk(CLOSE)
+    assert answer.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert b"\r\nY: b" not in answer
+    assert b"Traceback" not in answer
+    assert len(served.logged) == 1
+
+
+BROKEN = {
+    "raises": lambda e, s: 1 / 0,
+    "returns None": lambda e, s: s("200 OK", []) and None,
+    "no start_response": lambda e, s: [b"x"],
+    "no start_response, iterator": lambda e, s: iter([b"x"]),
+    "no start_response, empty": lambda e, s: iter([]),
+    "str body": lambda e, s: s("200 OK", []) and ["x"],
+    "str blocks": lambda e, s: s("200 OK", []) and iter(["x"]),
+    "str list": lambda e, s: s("200 OK", []) and [b"x", "y"],
+    "str written": lambda e, s: s("200 OK", [])("x"),
+    "start_response twice": lambda e, s: s("200 OK", []) and s("200 OK", []) and [],
+    "fails at once": lambda e, s: Body(error=ValueError()),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_application_is_a_500_with_a_body(serve_app, name):
+    served = serve_app(BROKEN[name])
+    answer = served.get()
+    assert (answer.status, answer.body) == (
+        500, b"500 Internal Server Error\nThe application failed.\n")  # fmt: skip
+    assert [level for level, _ in served.logged] == ["ERROR"]
+    assert served.get().status == 500
+
+
+# -- close() ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_", [CLOSE, CLOSE.replace(b"GET", b"HEAD")], ids=["GET", "HEAD"])
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("error", [None, ValueError()], ids=["whole", "failing"])
+def test_body_is_closed_exactly_once(serve_app, wait_until, request_, status, error):
+    body = Body(b"a", b"b", error=error)
+    serve_app(answering(lambda: body, status)).talk(request_)
+    wait_until(lambda: body.closed)
+    assert body.closed == 1
+
+
+def test_body_is_closed_when_the_client_has_gone(serve_app, wait_until):
+    body = Body(*[b"x" * 100_000] * 1000)
+    served = serve_app(answering(lambda: body))
+    client = served.connect().send(GET)
+    client.sock.recv(10)
+    client.close()
+    wait_until(lambda: body.closed)
+    assert body.closed == 1
+    assert served.logged == []
+
+
+def test_body_is_closed_when_start_response_was_never_called(serve_app, wait_until):
+    body = Body(b"a")
+    assert serve_app(lambda e, s: body).get().status == 500
+    wait_until(lambda: body.closed)
+    assert body.closed == 1
+
+
+def test_error_in_close_is_logged_and_the_answer_whole(serve_app, wait_until):
+    class Bad(Body):
+        def close(self):
+            raise ValueError
+
+    served = serve_app(answering(lambda: Bad(b"whole")))
+    assert served.get().body == b"whole"
+    wait_until(lambda: served.logged)
+
+
+def test_file_wrapper_sends_a_file_and_closes_it(serve_app, wait_until):
+    file = io.BytesIO(b"x" * 200_000)
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "200000")])
+        return environ["wsgi.file_wrapper"](file)
+
+    assert serve_app(app).get().body == b"x" * 200_000
+    wait_until(lambda: file.closed)
