@@ -1,0 +1,169 @@
+"""What is being served right now: the current request, response and session.
+
+They are kept in a :class:`~contextvars.ContextVar`, so that they are right under threads,
+greenlets, and when one application calls another in mid-request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import cache
+from threading import local
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cptoolkit.http.request import Request
+    from cptoolkit.http.response import Response
+
+current: ContextVar[tuple[Request, Response]] = ContextVar("cptoolkit.serving")
+"""The exchange in progress. Read it through :data:`serving` unless every nanosecond counts."""
+
+ENVIRON_PREFIX = "cptoolkit."
+
+
+@cache
+def _idle() -> tuple[Request, Response]:
+    """What stands in outside of a request, so that defaults can be looked at (reference, 6.3)."""
+    from cptoolkit.http.request import Request
+    from cptoolkit.http.response import Response
+
+    return Request.blank("/"), Response()
+
+
+class Serving:
+    """The request and response being served, and what layers hang on them.
+
+    Any other attribute lives in the request's environ under ``cptoolkit.<name>``: the session
+    layer's ``environ["cptoolkit.session"]`` is ``serving.session``.
+    """
+
+    __slots__ = ()
+
+    @property
+    def request(self) -> Request:
+        """The request being served, or a blank one outside of any."""
+        return (current.get(None) or _idle())[0]
+
+    @request.setter
+    def request(self, request: Request) -> None:
+        current.set((request, self.response))
+
+    @property
+    def response(self) -> Response:
+        """The response being made, or a blank one outside of any."""
+        return (current.get(None) or _idle())[1]
+
+    @response.setter
+    def response(self, response: Response) -> None:
+        current.set((self.request, response))
+
+    def load(self, request: Request, response: Response) -> None:
+        """Make these two the current ones."""
+        current.set((request, response))
+
+    def clear(self) -> None:
+        """Forget the current request and response."""
+        current.set(_idle())
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.request.environ[ENVIRON_PREFIX + name]
+        except (KeyError, AttributeError):
+            raise AttributeError(f"there is no {name} in the current request") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("request", "response"):
+            object.__setattr__(self, name, value)
+        else:
+            self.request.environ[ENVIRON_PREFIX + name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self.request.environ[ENVIRON_PREFIX + name]
+        except KeyError:
+            raise AttributeError(f"there is no {name} in the current request") from None
+
+
+serving = Serving()
+
+
+class Proxy:
+    """Stands for an object that is another one in each request."""
+
+    __slots__ = ("_name", "_target")
+
+    def __init__(self, name: str, target: Callable[[], Any]) -> None:
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_target", target)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._target(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._target(), name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._target()[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._target()[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self._target()[key]
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._target()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._target())
+
+    def __len__(self) -> int:
+        return len(self._target())
+
+    def __bool__(self) -> bool:
+        return bool(self._target())
+
+    def __dir__(self) -> list[str]:
+        return dir(self._target())
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        attributes: dict[str, Any] = vars(self._target())
+        return attributes
+
+    def __repr__(self) -> str:
+        return f"<{self._name}: {self._target()!r}>"
+
+
+def _current_request() -> Any:
+    try:
+        return current.get()[0]
+    except LookupError:
+        return _idle()[0]
+
+
+def _current_response() -> Any:
+    try:
+        return current.get()[1]
+    except LookupError:
+        return _idle()[1]
+
+
+request: Request = Proxy("request", _current_request)  # type: ignore[assignment]
+response: Response = Proxy("response", _current_response)  # type: ignore[assignment]
+session: Any = Proxy("session", lambda: serving.session)
+
+
+class ThreadData(local):
+    """A place for what a user wants one of per thread, a database connection say."""
+
+    def clear(self) -> None:
+        """Remove every attribute of this thread's."""
+        self.__dict__.clear()
+
+
+thread_data = ThreadData()
