@@ -1,0 +1,1 @@
+"""WSGI components, each usable alone around any WSGI application."""

@@ -1,0 +1,194 @@
+"""What every layer is: one class that is WSGI middleware and a config tool alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from webob import Request, Response
+from webob.exc import HTTPException
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from typing_extensions import Self
+
+
+@dataclass(kw_only=True, eq=False)
+class Layer:
+    """Something that is done to every request, or every response, of the application within.
+
+    A subclass is a dataclass whose fields are its options, and overrides any of :meth:`before`,
+    :meth:`after` and :meth:`finish`. Nothing of a request is kept on ``self``, which all threads
+    share: what must travel goes into ``request.environ``.
+
+    :param app: the WSGI application within; None for a layer that is used as a tool.
+    :raises TypeError: if there is no such option; names the nearest one.
+    """
+
+    app: WSGIApplication | None = field(default=None, kw_only=False)
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        known = cls.option_names()
+        for name in options:
+            if name not in known and name != "app":
+                near = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"{cls.__name__} has no option {name!r}{hint}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        app = self.app
+        self.next: Callable[[Request], Response]
+        """Hand a request to the application within, and get its response."""
+        if isinstance(app, Layer):
+            self.next = app.respond
+        else:
+            self.next = self._call_app
+        self._finishes = type(self).finish is not Layer.finish
+
+    def before(self, request: Request) -> Response | None:
+        """Look at a request on its way in.
+
+        :returns: a response to answer with at once, or None to go on.
+        :raises webob.exc.HTTPException: to refuse the request.
+        """
+        return None
+
+    def after(self, request: Request, response: Response) -> Response | None:
+        """Look at a response on its way out.
+
+        :returns: another response in its place, or None to keep it, changed or not. The other
+            one has to see to it that the body of the first is closed.
+        :raises webob.exc.HTTPException: to answer with that instead.
+        """
+        return None
+
+    def finish(self, request: Request, response: Response | None) -> None:
+        """Release what is held: the last byte has gone, or the client has, or all has failed.
+
+        :param response: what was being sent; None if it did not come to that.
+        """
+
+    def respond(self, request: Request) -> Response:
+        """Answer a request: :meth:`before`, the application within, :meth:`after`."""
+        try:
+            try:
+                response = self.before(request) or self.next(request)
+            except HTTPException as refusal:
+                response = request.get_response(refusal)
+            try:
+                response = self.after(request, response) or response
+            except BaseException as error:
+                _close(response.app_iter)
+                if not isinstance(error, HTTPException):
+                    raise
+                response = request.get_response(error)
+        except BaseException:
+            if self._finishes:
+                self.finish(request, None)
+            raise
+        if self._finishes:
+            response.app_iter = _Closing(response.app_iter, lambda: self.finish(request, response))
+        return response
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request (PEP 3333)."""
+        response = self.respond(Request(environ))
+        body: Iterable[bytes] = response.app_iter
+        try:
+            start_response(response.status, response.headerlist)
+        except BaseException:
+            _close(body)
+            raise
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return _Closing((), lambda: _close(body))
+        return body
+
+    def _call_app(self, request: Request) -> Response:
+        if self.app is None:
+            raise TypeError(f"{type(self).__name__} has no application to hand the request to")
+        return call(self.app, request.environ)
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """The names of the options, as they stand in config and in the constructor."""
+        return [f.name for f in fields(cls) if f.init and f.name != "app"]
+
+
+def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
+    """The response of a WSGI application, still unread.
+
+    An application that calls ``start_response`` no sooner than when its body is drawn stays a
+    stream: only what it gives until then is drawn.
+    """
+    started: list[Any] = []
+    written: list[bytes] = []
+    taken = False
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        if started and exc_info is None:
+            raise AssertionError("start_response was called twice without exc_info")
+        if taken:  # PEP 3333: once the header fields are on their way, an error goes up
+            raise exc_info[1].with_traceback(exc_info[2])
+        started[:] = [status, headers]
+        return written.append
+
+    body = app(environ, start_response)
+    if started and not written:
+        taken = True
+        return _response(started, body)
+    items = iter(body)
+    first: list[bytes] = []
+    try:
+        while not started:
+            first.append(next(items))
+    except BaseException as error:
+        _close(body)
+        if isinstance(error, StopIteration):
+            raise AssertionError("the application has not called start_response") from None
+        raise
+    taken = True
+    return _response(started, _Closing(chain(written, first, items), lambda: _close(body)))
+
+
+def _response(started: list[Any], body: Iterable[bytes]) -> Response:
+    response = Response.__new__(Response)
+    response.__dict__.update(
+        _status=started[0], _headers=None, _headerlist=list(started[1]), _app_iter=body,
+        conditional_response=False,
+    )  # fmt: skip
+    return response
+
+
+def _close(body: Any) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+
+
+class _Closing:
+    """A body, and what is to be done when it is closed."""
+
+    __slots__ = ("_body", "_done", "_then")
+
+    def __init__(self, body: Iterable[bytes], then: Callable[[], None]) -> None:
+        self._body = body
+        self._then = then
+        self._done = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        if self._done:
+            return
+        self._done = True
+        try:
+            _close(self._body)
+        finally:
+            self._then()

@@ -1,0 +1,88 @@
+"""Serve several host names from one address, each with an application of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_PORTS = {"http": "80", "https": "443"}  # RFC 9110, sections 4.2.1 and 4.2.2
+
+
+@dataclass(eq=False)
+class VirtualHost:
+    """A WSGI application that hands each request to the application of its host (RFC 9110,
+    section 7.2).
+
+    Case does not count, nor does a dot at the end. A name with its port wins over the bare name,
+    which stands for every port.
+
+    :raises TypeError: if one of the applications cannot be called.
+    :raises ValueError: if one of the names is no host name, or is there twice.
+    """
+
+    default: WSGIApplication
+    """What answers for all other hosts, and requests without any."""
+
+    domains: Mapping[str, WSGIApplication] = field(default_factory=dict)
+    """Applications by host: ``"example.org"``, or ``"example.org:8080"`` for one port alone."""
+
+    use_x_forwarded_host: bool = False
+    """Whether ``X-Forwarded-Host``, of several the last, counts over ``Host``. Right only behind a
+    proxy that sets or removes the field: anybody else's clients would choose what they reach."""
+
+    def __post_init__(self) -> None:
+        if not callable(self.default):
+            raise TypeError(f"default must be a WSGI application, got {self.default!r}")
+        apps: dict[str, WSGIApplication] = {}
+        for name, app in self.domains.items():
+            host = _host(name)
+            if not callable(app):
+                raise TypeError(f"domains[{name!r}] must be a WSGI application, got {app!r}")
+            if host in apps:
+                raise ValueError(f"domains has {host!r} twice, once as {name!r}")
+            apps[host] = app
+        self.domains = MappingProxyType(apps)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request (PEP 3333)."""
+        return self.find(environ)(environ, start_response)
+
+    def find(self, environ: WSGIEnvironment) -> WSGIApplication:
+        """The application that answers a request."""
+        asked = environ.get("HTTP_HOST", "")
+        if self.use_x_forwarded_host:
+            forwarded = environ.get("HTTP_X_FORWARDED_HOST", "")
+            # Proxies append. What stands before the last one's may be the client's invention.
+            asked = forwarded.rpartition(",")[2].strip() or asked
+        name, port = _split(asked.lower())
+        port = port or _PORTS.get(environ["wsgi.url_scheme"], "")
+        return self.domains.get(f"{name}:{port}") or self.domains.get(name) or self.default
+
+
+def _split(host: str) -> tuple[str, str]:
+    """The name and the port of a host; an IPv6 address keeps its brackets."""
+    name, colon, port = host.rpartition(":")
+    if not colon or not port.isdecimal():
+        name, port = host.removesuffix(":"), ""
+    return name.removesuffix("."), port
+
+
+def _host(name: str) -> str:
+    """A key of ``domains`` as it is looked up.
+
+    :raises ValueError: if it is more or less than a host name.
+    """
+    if "://" in name:
+        raise ValueError(
+            f"domains takes host names, not URLs: {name!r}; did you mean {urlsplit(name).netloc!r}?"
+        )
+    host, port = _split(name.lower())
+    if not host or any(character in host for character in "/,@ \t"):
+        raise ValueError(f"domains takes host names such as 'example.org', got {name!r}")
+    return f"{host}:{port}" if port else host
