@@ -1,0 +1,75 @@
+"""Write a web application as a tree of objects; run it on any WSGI host.
+
+::
+
+    import cptoolkit
+
+    class Hello:
+        @cptoolkit.expose
+        def index(self):
+            return "Hello world!"
+
+    cptoolkit.quickstart(Hello())
+"""
+
+from __future__ import annotations
+
+from pathlib import Path as _Path
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+_here = _Path(__file__).parent
+if not (_here / "middleware").is_dir() and (_here.parent / "middleware" / "layer.py").is_file():
+    # In a checkout two of the subpackages stand beside this one (package_dir in setup.cfg).
+    __path__.append(str(_here.parent))
+
+from cptoolkit import dispatch, module_aliases, process
+from cptoolkit.application import Application, Tree
+from cptoolkit.context import request, response, serving, session, thread_data
+from cptoolkit.decorators import expose, popargs
+from cptoolkit.http.errors import (
+    CherryPyException,
+    HTTPError,
+    HTTPRedirect,
+    InternalRedirect,
+    NotFound,
+    TimeoutError,
+)
+from cptoolkit.site import checker, config, engine, log, quickstart, server, tools, tree
+from cptoolkit.toolbox import Tool
+from cptoolkit.urls import url
+from cptoolkit.version import __version__
+
+__all__ = [
+    "Application",
+    "CherryPyException",
+    "HTTPError",
+    "HTTPRedirect",
+    "InternalRedirect",
+    "NotFound",
+    "TimeoutError",
+    "Tool",
+    "Tree",
+    "__version__",
+    "checker",
+    "config",
+    "dispatch",
+    "engine",
+    "expose",
+    "log",
+    "popargs",
+    "process",
+    "quickstart",
+    "request",
+    "response",
+    "server",
+    "serving",
+    "session",
+    "thread_data",
+    "tools",
+    "tree",
+    "url",
+]
+
+module_aliases.install()
+if not _TYPE_CHECKING:  # type checkers would take any name at all for one of ours
+    __getattr__ = module_aliases.attribute

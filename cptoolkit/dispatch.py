@@ -1,0 +1,361 @@
+"""Dispatchers: from the path of a request to its page handler and config.
+
+A dispatcher is called with the path below the mount point. It sets ``request.handler``, and
+``request.config`` or, as these do, ``request.plan``. See the reference, 5.2 and 7.3.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping
+from types import MethodType
+from typing import Any
+
+from cptoolkit.context import current, serving
+from cptoolkit.handlers import LateParamPageHandler, PageHandler
+from cptoolkit.http.errors import CherryPyException, HTTPError, HTTPRedirect, NotFound
+
+__all__ = [
+    "Dispatcher",
+    "LateParamPageHandler",
+    "MethodDispatcher",
+    "PageHandler",
+    "RoutesDispatcher",
+    "VirtualHost",
+    "XMLRPCDispatcher",
+]
+
+PUNCTUATION = str.maketrans(string.punctuation, "_" * len(string.punctuation))
+"""What the names of a path are translated by, so that ``/my-page.html`` is ``my_page_html``."""
+
+METHODS = (
+    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE",
+    "COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "REPORT", "SEARCH", "UNLOCK",
+)  # fmt: skip
+"""The methods that Allow can name: RFC 9110, section 9, RFC 5789 and the common ones of WebDAV."""
+
+Found = tuple[Any, list[str]]
+
+
+def step(node: Any, segment: str, translate: Mapping[int, Any] = PUNCTUATION) -> Any:
+    """The attribute of an object that a segment of a path names; None without one."""
+    name = segment if segment.isidentifier() else segment.translate(translate)
+    # Nothing of Python's own is ever part of the tree.
+    return None if name.startswith("__") else getattr(node, name, None)
+
+
+class Dispatcher:
+    """Walk the object tree, an attribute for each segment of the path.
+
+    The deepest exposed object on the way is the page handler; an exposed ``default`` takes what
+    is left. ``_cp_config`` of every object on the way counts, the deeper the more, and config
+    sections of the same path count over it.
+
+    :param dispatch_method_name: the method that may take segments for which there is no
+        attribute (reference, 5.2.1); ``_cp_dispatch``.
+    :param translate: a table for :meth:`str.translate` that makes segments identifiers.
+    """
+
+    dispatch_method_name = "_cp_dispatch"
+
+    def __init__(
+        self,
+        dispatch_method_name: str | None = None,
+        translate: Mapping[int, Any] = PUNCTUATION,
+    ) -> None:
+        if not isinstance(translate, Mapping):
+            raise TypeError(f"translate must be a table for str.translate, got {translate!r}")
+        self.translate = translate
+        if dispatch_method_name:
+            self.dispatch_method_name = dispatch_method_name
+
+    def __call__(self, path_info: str) -> None:
+        """Set the handler and the plan of the current request."""
+        request = current.get()[0]
+        found, vpath = self.find_handler(path_info)
+        if found is None:
+            request.handler = NotFound()
+        elif vpath:
+            # A slash that was quoted in the URL is part of its segment.
+            request.handler = LateParamPageHandler(found, *[s.replace("%2F", "/") for s in vpath])
+        else:
+            request.handler = LateParamPageHandler(found)
+
+    def find_handler(self, path: str) -> Found:
+        """The page handler for a path and the segments left for it; ``(None, [])`` without one.
+
+        Sets ``request.plan`` and ``request.is_index``.
+        """
+        request = current.get()[0]
+        app = request.app
+        assert app is not None
+        sections = app.config
+        node = app.root
+        segments = [segment for segment in path.split("/") if segment]
+        names = [*segments, "index"]
+        total = len(names)
+
+        sources: list[Mapping[str, Any]] = []
+        config = getattr(node, "_cp_config", None)
+        if config:
+            sources.append(config)
+        by_path = bool(sections)
+        if "/" in sections:
+            sources.append(sections["/"])
+            by_path = len(sections) > 1
+        # Each object on the way, how many names were left after it, and how many sources then.
+        trail = [(node, total, len(sources))]
+
+        owner = node
+        left = names
+        at = 0
+        while at < len(left):
+            segment = left[at]
+            name = segment if segment.isidentifier() else segment.translate(self.translate)
+            before = len(left) - at
+            # Nothing of Python's own is ever part of the tree.
+            found = None if name.startswith("__") else getattr(owner, name, None)
+            if found is None and before > 1:  # there is more than the "index" nobody asked for
+                take = getattr(owner, self.dispatch_method_name, None)
+                if callable(take) and not getattr(take, "exposed", False):
+                    left = left[at:]
+                    at = 0
+                    found = self._taken(take, node, left)
+            if len(left) - at == before:
+                # Found, or not there, or ``return getattr(self, vpath[0], None)`` has left it.
+                at += 1
+            node = found
+            # A method has the attributes of its function, but to say that it lacks one takes it
+            # 1 µs, a tenth of the request.
+            owner = node.__func__ if type(node) is MethodType else node
+            after = len(left) - at
+            if node is not None:
+                config = getattr(owner, "_cp_config", None)
+                if config:
+                    sources.append(config)
+            if by_path:
+                for end in range(total - before + 1, total - after + 1):
+                    section = sections.get("/" + "/".join(names[:end]))
+                    if section:
+                        sources.append(section)
+            trail.append((node, after, len(sources)))
+
+        handler, left_over = None, 0
+        for index in range(len(trail) - 1, -1, -1):
+            candidate, after, sources_until = trail[index]
+            if candidate is None:
+                continue
+            owner = candidate.__func__ if type(candidate) is MethodType else candidate
+            default = getattr(owner, "default", None)
+            if default is not None and getattr(default, "exposed", False):
+                config = getattr(getattr(default, "__func__", default), "_cp_config", None)
+                if config:
+                    sources.insert(sources_until, config)
+                request.is_index = path.endswith("/")
+                handler, left_over = default, after
+                break
+            if getattr(owner, "exposed", False):
+                request.is_index = index == len(trail) - 1
+                handler, left_over = candidate, after
+                break
+
+        static = None
+        for source in sources:
+            if "tools.staticdir.dir" in source:
+                static = _static_section(sources, trail, names)
+                break
+        request.plan = app.plans.merged(sources, static)
+        return handler, segments[total - left_over :] if left_over > 1 else []
+
+    def _taken(self, take: Callable[..., Any], node: Any, left: list[str]) -> Any:
+        """The object that ``_cp_dispatch`` gives; it may take names off the list."""
+        before = len(left)
+        index = left.pop()
+        found = take(vpath=left)
+        left.append(index)
+        if len(left) > before:
+            raise CherryPyException(
+                f"{self.dispatch_method_name} of {node!r} has added a segment to the path; it "
+                "may only take segments away"
+            )
+        return found
+
+
+def _static_section(
+    sources: list[Mapping[str, Any]], trail: list[tuple[Any, int, int]], names: list[str]
+) -> str:
+    """The path of the deepest object or section that says ``tools.staticdir.dir``."""
+    found = 0
+    for number, source in enumerate(sources):
+        if "tools.staticdir.dir" in source:
+            found = number
+    for _, left, until in trail:
+        if found < until:
+            return "/" + "/".join(names[: len(names) - left])
+    return "/" + "/".join(names)
+
+
+class MethodDispatcher(Dispatcher):
+    """Walk to an exposed object whose methods are named after HTTP's: GET, POST and so on.
+
+    HEAD is answered by GET where there is no HEAD. A method that the object lacks is a 405, and
+    every answer has the Allow field of RFC 9110, section 10.2.1.
+    """
+
+    def __call__(self, path_info: str) -> None:
+        request, response = current.get()
+        resource, vpath = self.find_handler(path_info)
+        if resource is None:
+            request.handler = NotFound()
+            return
+        allowed = [name for name in METHODS if getattr(resource, name, None) is not None]
+        if "GET" in allowed and "HEAD" not in allowed:
+            allowed.append("HEAD")
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+
+        method = request.method.upper()
+        handle = getattr(resource, method, None) if method.isalpha() else None
+        if handle is None and method == "HEAD":
+            handle = getattr(resource, "GET", None)
+        if not callable(handle):
+            request.handler = HTTPError(405, headers=[("Allow", response.headers["Allow"])])
+            return
+        config = getattr(handle, "_cp_config", None)
+        if config:
+            self._extend(request, config)
+        request.handler = LateParamPageHandler(
+            handle, *[segment.replace("%2F", "/") for segment in vpath]
+        )
+
+    def _extend(self, request: Any, config: Mapping[str, Any]) -> None:
+        if request._config is not None:  # a subclass has put it together
+            request.config.update(config)
+        else:
+            request.plan = request.app.plans.extended(request.plan, config)
+
+
+class RoutesDispatcher:
+    """Find page handlers by the patterns of the Routes library (extra ``routes``).
+
+    :param full_result: whether all that the pattern matched becomes parameters, and not only
+        what the pattern itself names.
+    :param mapper_options: options for :class:`routes.Mapper`.
+    """
+
+    def __init__(self, full_result: bool = False, **mapper_options: Any) -> None:
+        try:
+            import routes
+        except ImportError as error:
+            raise ImportError(
+                "RoutesDispatcher needs the Routes library: pip install 'cptoolkit[routes]'"
+            ) from error
+        self.full_result = full_result
+        self.controllers: dict[str, Any] = {}
+        self.mapper = routes.Mapper(**mapper_options)
+        self.mapper.controller_scan = self.controllers.keys
+
+    def connect(self, name: str, route: str, controller: Any, **options: Any) -> None:
+        """Answer the paths of a pattern by a controller's method.
+
+        :param options: for :meth:`routes.Mapper.connect`; ``action`` names the method.
+        """
+        self.controllers[name] = controller
+        self.mapper.connect(name, route, controller=name, **options)
+
+    def redirect(self, url: str) -> None:
+        """Answer with a redirect."""
+        raise HTTPRedirect(url)
+
+    def __call__(self, path_info: str) -> None:
+        """Set the handler and the plan of the current request."""
+        found = self.find_handler(path_info)
+        current.get()[0].handler = LateParamPageHandler(found) if found else NotFound()
+
+    def find_handler(self, path_info: str) -> Callable[..., Any] | None:
+        """The method that the first matching pattern names; None without one."""
+        import routes
+
+        request = current.get()[0]
+        app = request.app
+        assert app is not None
+        config = routes.request_config()
+        config.mapper = self.mapper
+        config.environ = request.environ
+        config.host = request.headers.get("Host")
+        config.protocol = request.scheme
+        config.redirect = self.redirect
+
+        result = dict(self.mapper.match(path_info) or {})
+        config.mapper_dict = result
+        params = dict(result)
+        if not self.full_result:
+            params.pop("controller", None)
+            params.pop("action", None)
+        params.pop("_method", None)
+        request.params.update(params)
+
+        sources = [getattr(app.root, "_cp_config", None) or {}, app.config.get("/", {})]
+        controller = self.controllers.get(str(result.get("controller")))
+        handler = None
+        if controller is not None:
+            if isinstance(controller, type):
+                controller = controller()
+            sources.append(getattr(controller, "_cp_config", None) or {})
+            # The client chooses the action where the pattern leaves it open.
+            action = str(result.get("action") or "__")
+            handler = None if action.startswith("__") else getattr(controller, action, None)
+            if not callable(handler):
+                handler = None
+            sources.append(getattr(handler, "_cp_config", None) or {})
+        segments = [segment for segment in path_info.split("/") if segment]
+        for end in range(1, len(segments) + 1):
+            sources.append(app.config.get("/" + "/".join(segments[:end]), {}))
+        request.plan = app.plans.merged([source for source in sources if source])
+        return handler
+
+
+def XMLRPCDispatcher(
+    next_dispatcher: Callable[[str], Any] | None = None,
+) -> Callable[[str], Any]:
+    """A dispatcher for XML-RPC: calls sent to ``/RPC2`` are looked up at the root.
+
+    :param next_dispatcher: what finds the handler; the default :class:`Dispatcher`.
+    """
+    follow = next_dispatcher or Dispatcher()
+
+    def dispatch(path_info: str) -> Any:
+        path = path_info if path_info.endswith("/") else path_info + "/"
+        return follow("/" + path[len("/RPC2/") :] if path.startswith("/RPC2/") else path_info)
+
+    return dispatch
+
+
+def VirtualHost(
+    next_dispatcher: Callable[[str], Any] | None = None,
+    use_x_forwarded_host: bool = True,
+    **domains: str,
+) -> Callable[[str], Any]:
+    """A dispatcher that serves a part of the tree for each host name (reference, 8.8).
+
+    :param next_dispatcher: what finds the handler; the default :class:`Dispatcher`.
+    :param use_x_forwarded_host: whether the host that a proxy says the client has asked for
+        counts over the Host field.
+    :param domains: the path at which the tree of a host begins, by the value of Host.
+    """
+    follow = next_dispatcher or Dispatcher()
+
+    def dispatch(path_info: str) -> Any:
+        request = serving.request
+        host = request.environ.get("HTTP_HOST", "")
+        if use_x_forwarded_host:
+            host = request.environ.get("HTTP_X_FORWARDED_HOST", host)
+        prefix = domains.get(host, "").rstrip("/")
+        if not prefix:
+            return follow(path_info)
+        result = follow(f"{prefix}/{path_info.lstrip('/')}")
+        section = request.config.get("tools.staticdir.section")
+        if section:
+            request.config["tools.staticdir.section"] = section[len(prefix) :]
+        return result
+
+    return dispatch

@@ -1,0 +1,99 @@
+"""A layer as a config tool: the same class, from the same options, on the hook timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+from cptoolkit.context import current
+from cptoolkit.hooks import Hook
+from cptoolkit.middleware.layer import Layer
+from cptoolkit.toolbox import Tool
+
+if TYPE_CHECKING:
+    import webob
+
+    from cptoolkit.plan import Plan
+
+
+class LayerTool(Tool):
+    """A layer at a place on the timeline of hooks (reference, 7.2.1).
+
+    The layer is made once per resource. Its ``before`` runs at the hook point and priority of the
+    tool, ``after`` at before_finalize, ``finish`` at on_end_request: so a hook of the user's that
+    comes earlier on the timeline, an authentication say, comes before the layer too.
+
+    :param layer: the class.
+    :param after_priority: the priority at before_finalize, if not that of ``before``.
+    """
+
+    def __init__(
+        self,
+        point: str,
+        layer: type[Layer],
+        name: str | None = None,
+        priority: float = 50,
+        after_priority: float | None = None,
+    ) -> None:
+        super().__init__(point, layer, name, priority)
+        self.layer = layer
+        self.after_priority = after_priority
+
+    def options(self) -> Mapping[str, Any]:
+        """The layer's options and their defaults."""
+        defaults = {}
+        for option in fields(self.layer):
+            if option.name in self.layer.option_names():
+                made = option.default_factory
+                defaults[option.name] = option.default if made is MISSING else made()
+        return defaults
+
+    def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
+        """Make the layer, and attach its methods.
+
+        :raises ValueError: if there is no such option, or the layer refuses its value.
+        """
+        options = dict(options)
+        priority = options.pop("priority", None)
+        before_priority = self._priority if priority is None else priority
+        after_priority = self.after_priority
+        if after_priority is None:
+            after_priority = before_priority
+        self.check(options)
+        layer = self.layer(**options)
+        kind = type(layer)
+
+        def before() -> None:
+            answer = layer.before(current.get()[0])
+            if answer is not None:
+                take(answer)
+                request = current.get()[0]
+                request.handler = None
+                request.process_request_body = False
+
+        def after() -> None:
+            request, response = current.get()
+            answer = layer.after(request, response)
+            if answer is not None and answer is not response:
+                take(answer)
+
+        def finish() -> None:
+            layer.finish(*current.get())
+
+        assert self._point is not None
+        if kind.before is not Layer.before:
+            plan.attach(self._point, Hook(before, priority=before_priority))
+        if kind.after is not Layer.after:
+            plan.attach("before_finalize", Hook(after, priority=after_priority))
+        if kind.finish is not Layer.finish:
+            plan.attach("on_end_request", Hook(finish, failsafe=True, priority=after_priority))
+
+
+def take(answer: webob.Response) -> None:
+    """Make the current response say what another one says."""
+    response = current.get()[1]
+    response.status = answer.status
+    response.app_iter = answer.app_iter
+    # After the body, for setting that would take the length away.
+    response.headerlist = list(answer.headerlist)

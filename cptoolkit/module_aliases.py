@@ -1,0 +1,133 @@
+"""Modules under further names: the import machinery behind the table of historic names.
+
+A name that stands for one module gives that very module. A name that stands for several, since
+what used to be one module has been parted, gives a :class:`Gathered` one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from cptoolkit.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object  # importing the abstract class costs every program 10 ms
+
+PACKAGE = "cptoolkit"
+
+
+class Gathered(ModuleType):
+    """A module that has the names of several others; setting one sets it where it is at home."""
+
+    def __init__(self, name: str, parts: Sequence[str]) -> None:
+        super().__init__(name, f"Stands for {', '.join(parts) or 'a package'}.")
+        self.__parts = [importlib.import_module(f"{PACKAGE}.{part}") for part in parts]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return [public for public in dir(self) if not public.startswith("_")]
+        if not name.startswith("__"):
+            for part in self.__parts:
+                if name in vars(part):
+                    return vars(part)[name]
+            if is_alias(child := f"{self.__name__.partition('.')[2]}.{name}"):
+                return importlib.import_module(f"{PACKAGE}.{child}")
+        raise AttributeError(f"{self.__name__} has no {name!r}{did_you_mean(name, dir(self))}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            for part in self.__parts:
+                if name in vars(part):
+                    setattr(part, name, value)
+                    return
+        super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        parts = self.__parts
+        return sorted({*super().__dir__(), *(name for part in parts for name in vars(part))})
+
+
+class AliasFinder:
+    """Finds the historic names below ``cptoolkit``, after everybody else has been asked."""
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> ModuleSpec | None:
+        package, _, name = fullname.partition(".")
+        if package != PACKAGE:
+            return None
+        if is_alias(name):
+            return ModuleSpec(fullname, _AliasLoader(name))
+        if near := did_you_mean(name, _table()):
+            raise ModuleNotFoundError(f"there is no module {fullname}{near}", name=fullname)
+        return None
+
+
+def install() -> None:
+    """Have the historic names found; doing so twice changes nothing."""
+    if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        sys.meta_path.append(AliasFinder())
+
+
+class SameModule(Loader):
+    """Loads a name as a module that has another name as well."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self.name)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import machinery has put in its spec for the alias. A module's spec tells where it is
+        # from, to reload() and pickle for instance, and stays that of its real name.
+        module.__spec__ = self._spec
+
+
+class _AliasLoader(SameModule):
+    """Loads what the table of historic names says."""
+
+    def __init__(self, alias: str) -> None:
+        self.parts = _table()[alias]
+        super().__init__(f"{PACKAGE}.{self.parts[0]}" if len(self.parts) == 1 else "")
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        if self.name:
+            return super().create_module(spec)
+        module = Gathered(spec.name, self.parts)
+        prefix = f"{spec.name.partition('.')[2]}."
+        if any(alias.startswith(prefix) for alias in _table()):
+            module.__path__ = []  # what the import statement takes a package by
+        self._spec = spec
+        return module
+
+
+def is_alias(name: str) -> bool:
+    """Whether a name, less the package's, is one of the historic names."""
+    return name in _table()
+
+
+def attribute(name: str) -> ModuleType:
+    """The module that an attribute of the package stands for: its ``__getattr__`` (PEP 562).
+
+    :raises AttributeError: if it stands for none; with the nearest name that the package has.
+    """
+    if is_alias(name):
+        return importlib.import_module(f"{PACKAGE}.{name}")
+    known = [*vars(sys.modules[PACKAGE]), *_table()]
+    raise AttributeError(f"module {PACKAGE!r} has no attribute {name!r}{did_you_mean(name, known)}")
+
+
+def _table() -> dict[str, tuple[str, ...]]:
+    from cptoolkit.compat import ALIASES  # here, as most programs never need it
+
+    return ALIASES

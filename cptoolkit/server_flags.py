@@ -1,0 +1,77 @@
+"""The bundled server's options as flags of a command line, made from where it declares them."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import textwrap
+from dataclasses import Field, fields
+from typing import Any
+
+from cptoolkit.process.httpserver import Server
+from cptoolkit.servers.options import Options
+
+_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+
+_SETTINGS = {"host": "socket_host", "port": "socket_port"}
+"""Options that have another name as a setting of the server on the bus (``server.<name>``)."""
+
+
+def add_server_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each option of the server that a command line can give."""
+    group = parser.add_argument_group("options of the server (sizes in bytes, times in seconds)")
+    descriptions = _descriptions()
+    for field in _flags():
+        default = getattr(Server, _setting(field.name), None)
+        if default is None or isinstance(default, property):
+            default = field.default  # the server on the bus leaves the choice to the server itself
+        shown = f"{descriptions.get(field.name, '')} (default: {default})"
+        boolean: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        typed: dict[str, Any] = {"type": _TYPES[str(field.type)], "metavar": field.type.upper()}
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            dest=field.name,
+            default=argparse.SUPPRESS,
+            help=shown.replace("%", "%%").replace("``", ""),
+            **boolean if field.type == "bool" else typed,
+        )
+
+
+def server_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Config entries for the flags that were given.
+
+    :raises ValueError: if one has a value that the server does not take.
+    """
+    given = {f.name: getattr(arguments, f.name) for f in _flags() if hasattr(arguments, f.name)}
+    Options.of(**given)  # complains in the words of the command line, before anything has begun
+    if given.get("host") == "":
+        given["host"] = None  # what "every interface" is called on the bus
+    return {f"server.{_setting(name)}": value for name, value in given.items()}
+
+
+def _flags() -> list[Field[Any]]:
+    return [field for field in fields(Options) if field.type in _TYPES]
+
+
+def _setting(option: str) -> str:
+    return _SETTINGS.get(option, option)
+
+
+def _descriptions() -> dict[str, str]:
+    """The text below each field, in one line; nothing where the source is not at hand."""
+    try:
+        source = textwrap.dedent(inspect.getsource(Options))
+    except OSError:
+        return {}
+    [declaration] = ast.parse(source).body
+    assert isinstance(declaration, ast.ClassDef)
+    found = {}
+    for field, text in zip(declaration.body, declaration.body[1:], strict=False):
+        match field, text:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(description))),
+            ):
+                found[name] = " ".join(description.split())
+    return found
