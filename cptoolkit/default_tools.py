@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from cptoolkit import handler_tools as functions
-from cptoolkit.handler_tools import EncodeTool
+from cptoolkit.handler_tools import EncodeTool, XMLRPCTool
 from cptoolkit.layer_tool import LayerTool
 from cptoolkit.middleware.accept import Accept
 from cptoolkit.toolbox import ErrorTool, Tool, Toolbox
-from cptoolkit.xmlrpc import XMLRPCTool
 
 tools = Toolbox("tools")
 

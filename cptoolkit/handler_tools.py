@@ -362,6 +362,34 @@ def autovary(ignore: Iterable[str] | None = None) -> None:
     request.hooks.attach("before_finalize", name_them, priority=95)
 
 
+# -- XML-RPC -------------------------------------------------------------------------------
+
+
+def answer_with_fault() -> None:
+    """Answer with an XML-RPC fault that tells of the exception in hand."""
+    from cptoolkit.xmlrpc import on_error  # not above: few applications need its parser
+
+    on_error()
+
+
+class XMLRPCTool(Tool):
+    """``tools.xmlrpc``: answers unexpected exceptions with faults.
+
+    Its options are for the answers of an :class:`~cptoolkit.xmlrpc.XMLRPCController`:
+    ``encoding``, and ``allow_none``, whether they may hold None, an extension of XML-RPC.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None, answer_with_fault)
+
+    def options(self) -> dict[str, Any]:
+        return {"encoding": "utf-8", "allow_none": False}
+
+    def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
+        self.check(options)
+        plan.request_attributes["error_response"] = answer_with_fault
+
+
 # -- the log -------------------------------------------------------------------------------
 
 SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})

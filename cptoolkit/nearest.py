@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def nearest(name: str, candidates: Iterable[str], likeness: float = 0.7) -> str | None:
@@ -13,6 +12,8 @@ def nearest(name: str, candidates: Iterable[str], likeness: float = 0.7) -> str 
 
     :param likeness: how alike the two must be, from 0 to 1; high where the name may be right.
     """
+    from difflib import get_close_matches  # not above: most programs make no such mistake
+
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
     for folded in get_close_matches(name.casefold(), by_folded, n=1, cutoff=likeness):
         return by_folded[folded]

@@ -7,11 +7,11 @@ was made from changes: :class:`Plans` sees to that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.configuration import ObservedDict, generation
 from cptoolkit.hooks import Hook, HookMap, unknown_point
+from cptoolkit.python_values import attributes
 
 if TYPE_CHECKING:
     from cptoolkit.application import Application
@@ -152,7 +152,7 @@ class Plan:
 def _imported(entry: str, name: str) -> Any:
     """What a dotted name such as "package.module.function" stands for."""
     try:
-        return resolve_name(name)
+        return attributes(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"config entry {entry!r}: {name!r} cannot be imported: {error}") from error
 

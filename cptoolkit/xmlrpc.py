@@ -1,18 +1,14 @@
-"""XML-RPC: objects whose methods clients call by name (the ``xmlrpc`` tool and its controller)."""
+"""XML-RPC: objects whose methods clients call by name."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from xml.parsers.expat import ExpatError
 from xmlrpc.client import Fault, dumps, loads
 
 from cptoolkit.context import current, serving
 from cptoolkit.http.errors import HTTPError
-from cptoolkit.toolbox import Tool
-
-if TYPE_CHECKING:
-    from cptoolkit.plan import Plan
 
 MOST_BYTES = 10 * 2**20
 """Bytes that a call may have."""
@@ -55,24 +51,6 @@ def _set_response(document: str, encoding: str = "utf-8") -> None:
     response.headers["Content-Type"] = f"text/xml;charset={encoding}"
     response.headers.pop("Content-Length", None)
     response.body = document.encode(encoding, "xmlcharrefreplace")
-
-
-class XMLRPCTool(Tool):
-    """``tools.xmlrpc``: answers unexpected exceptions with faults.
-
-    Its options are for the answers of an :class:`XMLRPCController`: ``encoding``, and
-    ``allow_none``, whether they may hold None, which is an extension of XML-RPC.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(None, on_error)
-
-    def options(self) -> dict[str, Any]:
-        return {"encoding": "utf-8", "allow_none": False}
-
-    def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
-        self.check(options)
-        plan.request_attributes["error_response"] = on_error
 
 
 class XMLRPCController:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,8 @@ class Layer:
         known = cls.option_names()
         for name in options:
             if name not in known and name != "app":
+                from difflib import get_close_matches  # not above: only a mistake needs it
+
                 near = get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"{cls.__name__} has no option {name!r}{hint}")

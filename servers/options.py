@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import socket as socket_module
 from dataclasses import dataclass, fields
@@ -104,7 +103,9 @@ class Options:
         names = [field.name for field in fields(cls)]
         for name in given:
             if name not in names:
-                near = difflib.get_close_matches(name, names, 1)
+                from difflib import get_close_matches  # not above: only a mistake needs it
+
+                near = get_close_matches(name, names, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"the server has no option {name!r}{hint}")
         return cls(**given)

@@ -8,7 +8,6 @@ import sys
 import traceback as traceback_module
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +130,8 @@ def tracebacks_shown(request: Request) -> bool:
     environ = request.environ
     if not PROXY_FIELDS.isdisjoint(environ):
         return False
+    from ipaddress import ip_address  # not above: only error pages need it
+
     try:
         # Servers always tell an address (RFC 3875, section 4.1.8), an empty one for a Unix socket,
         # behind which a proxy stands. Without any this is a call within the process, as in tests.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
@@ -249,7 +248,9 @@ class Request(webob.Request):
     @cached_property
     def unique_id(self) -> str:
         """An identifier of this request alone (RFC 9562 UUID), made when first asked for."""
-        return str(uuid.uuid4())
+        from uuid import uuid4  # not above: it looks at the platform, and few need it
+
+        return str(uuid4())
 
     # -- the body --------------------------------------------------------------------------
 

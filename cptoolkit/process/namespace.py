@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+
+from cptoolkit.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from cptoolkit.process.httpserver import Server
@@ -103,6 +104,6 @@ def _engine_keys(bus: Bus) -> list[str]:
 
 
 def _unknown(namespace: str, key: str, known: Iterable[str]) -> ValueError:
-    near = difflib.get_close_matches(key, list(known), 1)
-    hint = f"; did you mean {namespace}.{near[0]}?" if near else ""
+    names = [f"{namespace}.{name}" for name in known]
+    hint = did_you_mean(f"{namespace}.{key}", names)
     return ValueError(f"there is no setting {namespace}.{key}{hint}")

@@ -63,7 +63,7 @@ def test_listener_of_a_signal_must_be_callable(engine):
     ],
 )
 def test_unknown_key_names_the_nearest(engine, key, near):
-    with pytest.raises(ValueError, match=f"no setting engine.{key}; did you mean engine.{near}?"):
+    with pytest.raises(ValueError, match=f"no setting engine.{key}; did you mean 'engine.{near}'"):
         engine(key, 1)
 
 
@@ -116,8 +116,8 @@ def test_named_server_is_switched_off(bus, servers, configure):
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("sokcet_port", r"; did you mean server.socket_port\?"),
-        ("max_request_body", r"; did you mean server.max_request_body_size\?"),
+        ("sokcet_port", r"; did you mean 'server.socket_port'\?"),
+        ("max_request_body", r"; did you mean 'server.max_request_body_size'\?"),
         ("environment", ""),
         ("start", ""),
         ("_socket_host", ""),
