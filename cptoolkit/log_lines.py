@@ -102,7 +102,8 @@ User-Agent (a), Host (o), the request's unique id (i) and the time in UTC by RFC
 def atoms_of(template: str) -> tuple[tuple[str, Atom], ...]:
     """Return what ``template`` asks for, by name.
 
-    :raises ValueError: if there is nothing in it, or something that :data:`ATOMS` has not.
+    :raises ValueError: if there is nothing in it, something that :data:`ATOMS` has not, or a
+        format that text has not.
     """
     fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
     if not fields:
@@ -113,6 +114,12 @@ def atoms_of(template: str) -> tuple[tuple[str, Atom], ...]:
                 f"access_log_format: {{{field}}} is none of {', '.join(ATOMS)}"
                 f" in {template!r}{did_you_mean(field, ATOMS)}"
             )
+    try:
+        template.format(**dict.fromkeys(fields, "-"))
+    except (LookupError, ValueError) as error:
+        raise ValueError(
+            f"access_log_format cannot be filled in: {error!r} in {template!r}"
+        ) from error
     return tuple((field, ATOMS[field]) for field in sorted(fields))
 
 

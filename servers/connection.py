@@ -120,7 +120,11 @@ class Connection:
             except OSError as exc:
                 raise Disconnected(str(exc)) from exc
             del self.out[:sent]
-            self.deadline = self.engine.patience(self.engine.options.socket_timeout)
+            options = self.engine.options
+            if self.out:
+                self.deadline = self.engine.patience(options.socket_timeout)
+            else:
+                self.deadline = monotonic() + options.keep_alive_timeout
 
     # -- receiving --------------------------------------------------------------------------------
 

@@ -411,8 +411,10 @@ class Engine:
         self._poller.wake()
 
     def _sweep(self, now: float) -> None:
+        # What these have sent came in time, though nobody was free to read it.
+        waiting = set(self._ready.copy())
         for conn in list(self.connections.values()):
-            if conn.deadline < now and conn.lock.acquire(False):
+            if conn.deadline < now and conn not in waiting and conn.lock.acquire(False):
                 try:
                     if conn.deadline < now and conn.state != CLOSED:
                         self._expire(conn)

@@ -115,8 +115,10 @@ class Exchange:
         # Most answers of an application begin like its last one, and need not be checked again.
         last_status, last_headers, fields = self.site.last
         if headers != last_headers or status != last_status:
+            # Tuples of one's own: a list in it could change, and still be equal to what it was.
+            headers = [*map(tuple, headers)]  # type: ignore[list-item]  # check tells
             fields = check(status, headers)
-            self.site.last = (status, list(headers), fields)
+            self.site.last = (status, headers, fields)
         self._fields = fields
         self._promised = fields.length
         self.started = True
@@ -178,12 +180,12 @@ class Exchange:
             if self._promised < 0 and self.method != "HEAD":
                 self._promised = 0
             self.write(b"")
+        self.finished = True
         if self._chunked:
             self.conn.send(b"0\r\n\r\n")
         elif not self._bodyless and self._sent < self._promised:
             self.keep_alive = False
             self._complain("shorter")
-        self.finished = True
 
     def abort(self) -> None:
         """Hang up in the middle of the body, so that the client does not take it for whole."""
@@ -218,7 +220,11 @@ class Exchange:
                 framing = "\r\nTransfer-Encoding: chunked"
             else:
                 self.keep_alive = False
-        if self.conn.engine.draining or not (self.body.complete or self._drainable()):
+        if (
+            fields.close
+            or self.conn.engine.draining
+            or not (self.body.complete or self._drainable())
+        ):
             self.keep_alive = False
         if not self.keep_alive:
             framing += "\r\nConnection: close"

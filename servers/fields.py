@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # What a response field means to the framing; PLAIN is whatever is just sent.
-PLAIN, LENGTH, DATE, SERVER, HOP_BY_HOP = range(5)
+PLAIN, LENGTH, DATE, SERVER, CONNECTION, HOP_BY_HOP = range(6)
 
 _SPECIAL = {
     "Content-Length": LENGTH,  # as most applications spell it
@@ -15,8 +15,12 @@ _SPECIAL = {
     "date": DATE,
     "server": SERVER,
     # PEP 3333, "Other HTTP Features": these belong to the server.
-    "connection": HOP_BY_HOP,
+    "connection": CONNECTION,
     "keep-alive": HOP_BY_HOP,
+    "proxy-authenticate": HOP_BY_HOP,
+    "proxy-authentication-info": HOP_BY_HOP,
+    "proxy-authorization": HOP_BY_HOP,
+    "proxy-connection": HOP_BY_HOP,
     "te": HOP_BY_HOP,
     "trailer": HOP_BY_HOP,
     "transfer-encoding": HOP_BY_HOP,
@@ -48,6 +52,8 @@ class Fields:
     """Whether there is a ``Date``."""
     named: bool = False
     """Whether there is a ``Server``."""
+    close: bool = False
+    """Whether the connection is to end with the answer."""
 
 
 NO_FIELDS = Fields()
@@ -97,9 +103,26 @@ def _special(name: str, value: object, fields: Fields) -> str:
         fields.dated = True
     elif kind == SERVER:
         fields.named = True
+    elif kind == CONNECTION:
+        fields.close |= _asks_to_close(name, value)
+        return ""
     elif kind == HOP_BY_HOP:
         raise ValueError(f"the field {name!r} is the server's own (PEP 3333)")
     return f"\r\n{name}: "
+
+
+def _asks_to_close(name: str, value: object) -> bool:
+    """Return what a ``Connection`` field says of the connection itself.
+
+    PEP 3333 forbids the field, but many an application says ``close`` or ``keep-alive``, and
+    either can be had: the server closes, or says by itself what it does.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"the value of {name!r} must be a str, got {value!r}")
+    options = {option.strip(" \t").lower() for option in value.split(",")} - {""}
+    if not options <= {"close", "keep-alive"}:
+        raise ValueError(f"the field {name!r} is the server's own (PEP 3333), got {value!r}")
+    return "close" in options
 
 
 def _check_status(status: object) -> tuple[str, bool]:

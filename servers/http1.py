@@ -80,6 +80,8 @@ class HTTP1:
         self._exchange: Exchange | None = None  # the one whose body is being received
         self._queued = False  # whether it is, or was, in requests
         self._drained = 0  # bytes received after its answer
+        self._received = -1  # bytes of it at the last look, -1 before the first
+        self._between = 0  # bytes of its framing that came since
         self._misread = False  # whether llhttp takes its body for another protocol
         # Clients repeat themselves: what followed the target in the last request, and its fields.
         # HPACK rests on the same fact. Unlike there, nothing is kept but for the connection's own.
@@ -146,8 +148,10 @@ class HTTP1:
         if body is not EMPTY:
             body.detach()
         if not exchange.keep_alive:
+            # One that did not ask for the end may have sent more by now.
+            asked = self._state == DONE and body.complete and exchange.refusal is None
             self._state = DONE
-            self._conn.finish(linger=not body.complete or exchange.refusal is not None)
+            self._conn.finish(linger=not asked)
         elif not self._conn.out:
             self._conn.deadline = monotonic() + self._options.keep_alive_timeout
 
@@ -187,16 +191,26 @@ class HTTP1:
     def _body_is_incomplete(self, size: int) -> None:
         exchange = self._exchange
         assert exchange is not None
+        if exchange.finished:
+            self._drained += size
+            if self._drained > DRAIN_SIZE:
+                self._state = DONE
+                self._conn.finish(linger=True)
+            return
+        if self._received != exchange.body.received:
+            self._received = exchange.body.received
+            self._between = 0
+        else:
+            # httptools keeps a field of the trailer until it ends, however long it gets.
+            self._between += size
+            if self._between > self._options.max_request_header_size:
+                self._refuse_with("400 Bad Request", "Chunk extension or trailer is too long.")
+                return
         if not self._queued:
             self._conn.deadline = self._conn.engine.patience(self._options.socket_timeout)
             if exchange.expects or exchange.body.buffered >= self._options.request_body_buffer:
                 self._queued = True
                 self.requests.append(exchange)
-        elif exchange.finished:
-            self._drained += size
-            if self._drained > DRAIN_SIZE:
-                self._state = DONE
-                self._conn.finish(linger=True)
 
     def _end_of_stream(self) -> None:
         exchange, state = self._exchange, self._state
@@ -344,6 +358,7 @@ class HTTP1:
                 raise _Refusal(BodyTooLarge.status, "The request body is too long.")
             body = Body(self._pull)
             self._drained = 0
+            self._received = -1
             if self._upgrade and parser.should_upgrade():
                 self._misread = True
                 keep_alive = False

@@ -44,7 +44,7 @@ class Server:
         self.app = app
         self.options = Options.of(host=host, port=port, **options)
         self.error_log = _log
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may stop what its thread starts
         self._socket: socket.socket | None = None
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
@@ -108,9 +108,14 @@ class Server:
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError("the server is serving already")
-            self.prepare()
             self._thread = threading.current_thread()
             self._stopped.clear()
+            try:
+                self.prepare()
+            except BaseException:
+                self._thread = None
+                self._stopped.set()
+                raise
         engine = self._engine
         assert engine is not None
         try:
@@ -133,11 +138,14 @@ class Server:
         signal handler, which it would wait for, it returns at once.
         """
         self._begin_stop()
-        engine = self._engine
         if self._thread is None:
-            if engine is not None:
-                self._discard(engine)
-        elif self._thread is not threading.current_thread() and not (
+            with self._lock:  # or another thread could begin to serve, or stop, meanwhile
+                if self._thread is None:
+                    if self._engine is not None:
+                        self._discard(self._engine)
+                    return
+        engine = self._engine
+        if self._thread is not threading.current_thread() and not (
             engine is not None and engine.is_worker()
         ):
             self._stopped.wait(self.options.shutdown_timeout + 2 * JOIN_TIME)
@@ -166,7 +174,10 @@ class Server:
 
     def _log(self, message: str, level: int = logging.ERROR, traceback: bool = False) -> None:
         # Looked up at each call, since it may be replaced at any time.
-        self.error_log(message, level, traceback)
+        try:
+            self.error_log(message, level, traceback)
+        except Exception:  # it must not end a thread of the engine
+            logger.exception("error_log failed to log: %s", message)
 
 
 def serve(app: Application, host: str = "127.0.0.1", port: int = 8080, **options: Any) -> None:

@@ -174,6 +174,8 @@ class _WSGIExchange(Exchange):
     def _write(self, data: bytes) -> None:
         """Send ``data`` now; for applications that cannot return an iterable."""
         _check_block(data)
+        if self.finished:
+            raise RuntimeError("write was called after the answer was complete")
         self._written = True
         if data:
             self.write(data)

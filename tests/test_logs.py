@@ -337,6 +337,8 @@ def test_only_what_is_in_the_format_is_asked_for(log, access_line):
     [
         ("{h} {status}", "{status} is none of h, l, u"),
         ("{h} {}", "{} is none of"),
+        ("{s:d}", "cannot be filled in: .*'{s:d}'"),
+        ("{h:{width}}", "cannot be filled in: KeyError.'width'."),
         ('%(h)s "%(r)s"', "nothing like {h} or {r}"),
     ],
 )

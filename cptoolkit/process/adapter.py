@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,12 @@ class ServerAdapter:
         thread.name = f"HTTPServer {thread.name}"
         self._thread = thread
         thread.start()
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            if self._is_alive():  # and would hold the process for ever
+                self.httpserver.stop()
+            raise
         self.running = True
         self.bus.log(f"Serving on {self.description}")
 
@@ -153,10 +159,10 @@ class ServerAdapter:
                 ports.wait_for_free_port(self.bind_addr[0] or "", self.bind_addr[1])
         except OSError as error:
             reason = str(error).rstrip(".")
-            failure = CannotServe(
-                f"Cannot serve on {self.description}: {reason}. "
-                "Stop what uses this address, or choose another one."
-            )
+            remedy = "Choose another address."
+            if error.errno in (None, errno.EADDRINUSE):  # None: a port that ports.py found taken
+                remedy = "Stop what uses this address, or choose another one."
+            failure = CannotServe(f"Cannot serve on {self.description}: {reason}. {remedy}")
             failure.errno = error.errno
             raise failure from error
 

@@ -86,6 +86,8 @@ class PIDFile(SimplePlugin):
 
 
 def _is_running(pid: int) -> bool:
+    if pid == 0:  # to kill() it would mean this process's own group
+        return False
     try:
         os.kill(pid, 0)  # sends nothing
     except (ProcessLookupError, OverflowError):

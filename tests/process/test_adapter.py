@@ -1,3 +1,4 @@
+import errno
 import threading
 from http.client import HTTPConnection
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -34,6 +35,19 @@ class Foreign:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Deaf:
+    """A server that does not listen."""
+
+    def __init__(self):
+        self.stopped = threading.Event()
+
+    def start(self):
+        self.stopped.wait()
+
+    def stop(self):
+        self.stopped.set()
 
 
 class Prepared:
@@ -105,6 +119,14 @@ def test_port_in_use_is_one_line_and_no_traceback(bus):
     assert not any("Traceback" in line for line in bus.lines)
 
 
+def test_address_that_nobody_uses_need_not_be_freed(bus):
+    error = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    ServerAdapter(bus, Prepared(error), ("203.0.113.9", 8080)).subscribe()
+    with pytest.raises(StartFailure):
+        bus.start()
+    assert bus.lines[1].endswith("Cannot assign requested address. Choose another address.")
+
+
 def test_port_in_use_is_an_os_error_for_direct_callers(bus):
     adapter = ServerAdapter(bus, Prepared(OSError(98, "in use")), ("127.0.0.1", 8080))
     with pytest.raises(OSError, match="in use") as caught:
@@ -130,6 +152,16 @@ def test_server_that_dies_before_it_is_ready_fails_the_start(bus):
     with pytest.raises(StartFailure, match="no certificate"):
         bus.start()
     assert "Error in HTTP server: shutting down" in bus.lines[1]
+
+
+def test_server_that_never_listens_is_stopped_again(bus, monkeypatch):
+    monkeypatch.setattr("cptoolkit.process.ports.wait_for_occupied_port.__defaults__", (0.01,))
+    adapter = ServerAdapter(bus, Deaf(), ("127.0.0.1", 1))
+    with pytest.raises(CannotServe, match="Port 1 is not bound"):
+        adapter.start()
+    adapter._thread.join(10)
+    assert adapter.httpserver.stopped.is_set()
+    assert not adapter._thread.is_alive()
 
 
 def test_server_that_ends_before_it_is_ready_fails_the_start(bus):

@@ -140,8 +140,10 @@ def test_setting_without_effect_is_told(bus, server):
 
 
 def test_server_without_an_application_does_not_start(bus):
+    server = Server(bus)
+    server.app = None
     with pytest.raises(CannotServe, match="no application to serve"):
-        Server(bus).start()
+        server.start()
 
 
 def test_other_version_of_wsgi_is_refused(server):

@@ -52,7 +52,7 @@ def test_file_of_a_running_process_is_respected(bus, path):
     assert path.read_text() == f"{os.getppid()}\n"
 
 
-@pytest.mark.parametrize("left", ["", "not a number", "0x10", "9" * 30, "\xff"])
+@pytest.mark.parametrize("left", ["", "not a number", "0", "0x10", "9" * 30, "\xff"])
 def test_unreadable_left_over_file_is_replaced(bus, path, left):
     path.write_bytes(left.encode("latin-1"))
     PIDFile(bus, path).start()

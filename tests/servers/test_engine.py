@@ -98,6 +98,17 @@ def test_connections_are_accepted_while_all_threads_are_blocked(serve_app, gate,
     assert [c.answer().body for c in [blocked, *others]] == [b"hello"] * 6
 
 
+def test_request_that_waits_for_a_thread_is_not_timed_out(serve_app, gate, wait_until):
+    served = serve_app(gate, thread_pool=1, header_timeout=0.1, keep_alive_timeout=0.1)
+    served.connect().send(WAIT)
+    gate.entered(1)
+    waiting = served.connect().send(GET)
+    silent = served.connect()
+    assert silent.rest() == b""  # its time is over, and so is that of the other one
+    gate.go.set()
+    assert waiting.answer().body == b"hello"
+
+
 def test_pool_grows_while_all_are_blocked_and_shrinks_again(
     serve_app, gate, wait_until, monkeypatch
 ):
@@ -238,6 +249,17 @@ def test_reader_that_takes_nothing_is_hung_up_on(serve_app, wait_until):
 def test_idle_connection_is_closed_after_its_time(serve_app):
     client = serve_app(hello, keep_alive_timeout=0.1).connect().send(GET)
     assert client.answer().body == b"hello"
+    assert client.rest() == b""
+
+
+def test_connection_is_idle_when_a_slow_reader_has_its_answer(serve_app):
+    served = serve_app(
+        lambda e, s: s("200 OK", []) and [b"a" * 20_000_000],
+        socket_timeout=0,
+        keep_alive_timeout=0.1,
+    )
+    client = served.connect().send(GET)
+    assert len(client.answer().body) == 20_000_000
     assert client.rest() == b""
 
 

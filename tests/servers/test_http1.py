@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 
 import pytest
@@ -342,6 +343,30 @@ def test_unread_chunks_without_end_end_the_connection(serve_app):
     assert client.answer().status == 403
     client.send(b"10000\r\n" + b"a" * 65536 + b"\r\n10000\r\n" + b"a" * 100)
     assert client.rest() == b""
+
+
+@pytest.mark.parametrize("buffer", [0, 65536], ids=["streamed", "buffered"])
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        pytest.param(b"1\r\nx\r\n0\r\nT: ", b"\r\n\r\n", id="trailer"),
+        pytest.param(b"1;", b"\r\nx\r\n0\r\n\r\n", id="extension"),
+    ],
+)
+def test_framing_of_chunks_has_the_limit_of_a_head(serve_app, app, calls, begin, end, buffer):
+    served = serve_app(app, request_body_buffer=buffer, max_request_header_size=1000)
+    client = served.connect().send(P + b"Transfer-Encoding: chunked\r\n\r\n" + begin)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(300):
+            client.send(b"a" * 1000)
+        assert client.send(end).answer().status == 400
+    assert calls == []
+
+
+def test_framing_within_the_limit_passes(feed):
+    pieces = [P + b"Transfer-Encoding: chunked\r\n\r\n", b"1;" + b"a" * 900, b"a" * 90]
+    pieces += [b"\r\nx", b"\r\n1;" + b"a" * 900, b"\r\ny\r\n0\r\nT:", b"a" * 900, E + E]
+    assert feed(pieces, max_request_header_size=1000) == [("POST", "/", b"xy")]
 
 
 def test_requests_that_come_together_again_and_again_stay_apart(serve_app, app, calls):

@@ -244,6 +244,22 @@ def test_stop_is_idempotent_and_harmless_before_the_start():
     server.stop()
 
 
+def test_stop_while_serving_begins_is_clean():
+    stopping = []
+
+    class Stopped(Server):
+        def prepare(self):
+            super().prepare()
+            stopping.append(threading.Thread(target=self.stop))
+            stopping[0].start()
+            stopping[0].join(0.1)
+
+    server = Stopped(hello, port=0)
+    server.serve()
+    stopping[0].join(10)
+    assert not server.ready
+
+
 def test_serving_twice_is_refused(serve_app):
     served = serve_app(hello)
     with pytest.raises(RuntimeError, match="serving already"):
@@ -373,6 +389,18 @@ def test_errors_go_to_the_logger_by_default(caplog):
     (record,) = [r for r in caplog.records if r.name == "cptoolkit.server"]
     assert record.levelno == logging.ERROR
     assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_error_in_the_error_log_stops_nobody(serve_app, caplog):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [environ["no such key"] if environ["PATH_INFO"] == "/bad" else b"fine"]
+
+    served = serve_app(app, thread_pool=1)
+    served.server.error_log = lambda *line: 1 / 0
+    assert served.get("/bad").status == 500
+    assert served.get().body == b"fine"
+    assert "error_log failed to log: error in the application" in caplog.text
 
 
 def test_serve_needs_no_main_thread():
