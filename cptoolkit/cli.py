@@ -6,7 +6,8 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from cptoolkit import config_files
@@ -24,6 +25,8 @@ from cptoolkit.version import __version__
 
 CANNOT_START, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 """Exit statuses."""
+
+_COMMAND = "cptoolkit"
 
 _EXAMPLES = """\
 examples:
@@ -80,9 +83,27 @@ def _run(arguments: argparse.Namespace) -> None:
     except ValueError as error:
         raise _WrongConfig(f"wrong option of the server: {error}") from error
     _extend_path(arguments.paths)
-    app = _mount(find(arguments.target))
+    with _nothing_started():
+        target = find(arguments.target)
+    app = _mount(target)
     _configure(arguments, app, settings)
     _serve(arguments)
+
+
+@contextmanager
+def _nothing_started() -> Iterator[None]:
+    """Keep a module that is imported from serving by itself: it would ignore the command line."""
+
+    def refuse() -> NoReturn:
+        raise SystemExit(
+            "the server is started there; keep that from an import with: if __name__ == '__main__':"
+        )
+
+    engine.subscribe("start", refuse, priority=0)
+    try:
+        yield
+    finally:
+        engine.unsubscribe("start", refuse)
 
 
 def _serve_modules(arguments: argparse.Namespace) -> None:
@@ -117,19 +138,33 @@ def _configure(
     arguments: argparse.Namespace, app: Application | None, settings: dict[str, Any]
 ) -> None:
     """Take over config files, then the environment, then what the command line says itself."""
-    try:
-        for path in arguments.config:
-            entries = config_files.load(path)
+    for path in arguments.config:
+        entries = _load(path)
+        with _told(f"{path}: "):
             config.update(entries)
             if app is not None:
                 app.merge(entries)
+    with _told():
         if arguments.environment is not None:
             config.update({"environment": arguments.environment})
         config.update(settings)
-    except FileNotFoundError as error:
-        raise _WrongConfig(f"there is no config file {error.filename!r}") from error
+
+
+def _load(path: str) -> dict[str, Any]:
+    with _told():
+        try:
+            return config_files.load(path)
+        except FileNotFoundError as error:
+            raise _WrongConfig(f"there is no config file {error.filename!r}") from error
+
+
+@contextmanager
+def _told(where: str = "") -> Iterator[None]:
+    """Make a line for the operator of what is wrong with a setting."""
+    try:
+        yield
     except (OSError, ValueError, TypeError) as error:
-        raise _WrongConfig(_one_line(error)) from error
+        raise _WrongConfig(where + _one_line(error)) from error
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -175,11 +210,12 @@ class _Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         arguments, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            name = unknown[0].partition("=")[0]
-            if name == "run":
+            if "run" in unknown:
                 self.error("'run' comes first: cptoolkit run TARGET [options]")
-            near = did_you_mean(name, self._option_string_actions)
-            self.error(f"unknown argument {unknown[0]!r}{near}")
+            hint = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            if self.prog == _COMMAND and not unknown[0].startswith("-"):
+                hint = f"; to serve it: {_COMMAND} run {unknown[0]}"
+            self.error(f"unknown argument {unknown[0]!r}{hint}")
         return arguments
 
 
@@ -229,7 +265,7 @@ def _run_parser() -> _Parser:
 
 def _site_parser() -> _Parser:
     parser = _parser(
-        "cptoolkit",
+        _COMMAND,
         "cptoolkit run TARGET [options]\n       cptoolkit [options] -i MODULE",
         "Serve WSGI applications and object trees.",
         _SITE_EXAMPLES,

@@ -23,7 +23,7 @@ USUAL_NAMES = ("application", "app", "wsgiapp", "root")
 """Where an application is looked for in a module, if the command line names none."""
 
 _MOST_OBJECTS = 10_000  # looked at in search of a page handler; a tree has them near its root
-_IMPORTERS = (__file__, importlib.__file__, "<frozen importlib")
+_NOT_THEIRS = (f"{Path(__file__).parent}{os.sep}", importlib.__file__, "<frozen importlib")
 
 
 class TargetError(Exception):
@@ -295,7 +295,7 @@ def _failure(what: str, error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_IMPORTERS)
+        if not frame.filename.startswith(_NOT_THEIRS)
     ]
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return f"{what}: {line}{place}"

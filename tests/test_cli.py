@@ -97,6 +97,7 @@ def folder(tmp_path):
     (tmp_path / "syntax.py").write_text("x = 1\ndef (\n")
     (tmp_path / "needy.py").write_text("import not_installed_anywhere\n")
     (tmp_path / "leaver.py").write_text("raise SystemExit('bye')\n")
+    (tmp_path / "starter.py").write_text("import cptoolkit\n\ncptoolkit.quickstart()\n")
     (tmp_path / "nothing.py").write_text("x = 1\n")
     (tmp_path / "single.py").write_text(HELLO.partition("class Empty")[0])
     (tmp_path / "named.py").write_text("from hello import instance as root, Root, Empty\n")
@@ -268,6 +269,19 @@ def test_place_of_an_import_error_is_told(fails, folder, module, line):
     assert f"({folder}/{module}.py:{line})" in fails("run", module)
 
 
+def test_module_that_serves_when_imported_is_refused(folder):
+    done = subprocess.run(
+        [*COMMAND, "run", "starter", "--port", "0"],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Serving on" not in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "cptoolkit: cannot import starter: SystemExit: the server is started there; keep that from"
+        f" an import with: if __name__ == '__main__': ({folder}/starter.py:3)"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -287,12 +301,30 @@ def test_wrong_option_is_told_in_a_line(fails, words, message):
 
 
 @pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        pytest.param("server.soket_port: 1", "did you mean 'server.socket_port'?", id="name"),
+        pytest.param("log.error_file: 'no/folder/x.log'", "No such file", id="log file"),
+    ],
+)
+def test_config_file_with_a_wrong_setting_is_named(fails, folder, setting, message):
+    (folder / "wrong.conf").write_text(f"[global]\n{setting}\n")
+    line = fails("run", "hello:Root", "-c", "wrong.conf")
+    assert line.startswith("cptoolkit: wrong.conf: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         pytest.param([], "nothing to serve", id="nothing at all"),
         pytest.param(["-e", "production"], "nothing to serve", id="nothing to serve"),
         pytest.param(["run"], "the following arguments are required: TARGET", id="no target"),
         pytest.param(["-d", "run", "hello"], "'run' comes first", id="run is not first"),
+        pytest.param(
+            ["hello:Root", "--port", "9000"], "to serve it: cptoolkit run hello:Root", id="no run"
+        ),
+        pytest.param(["--port", "1", "run", "hello"], "'run' comes first", id="run after flags"),
         pytest.param(["-i", "helo"], "there is no module 'helo'; did you mean 'hello'?", id="-i"),
         pytest.param(["-x"], "unknown argument '-x'", id="unknown"),
     ],
