@@ -9,7 +9,8 @@
         def index(self):
             return "Hello world!"
 
-    cptoolkit.quickstart(Hello())
+    if __name__ == "__main__":
+        cptoolkit.quickstart(Hello())
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from cptoolkit.http.error_pages import bare_error, check_error_page
 from cptoolkit.http.errors import InternalRedirect
 from cptoolkit.http.request import Request
 from cptoolkit.http.response import Response
+from cptoolkit.http.values import urljoin
 from cptoolkit.logs import LogManager
 from cptoolkit.plan import Plans
 from cptoolkit.process.wspbus import bus as engine
@@ -176,9 +177,10 @@ class Application:
                 or request._hooks is not None
                 or (plan is not None and plan.on_end_request)
                 or "_body" in request.__dict__
-                or listeners.get("after_request")
             ):
                 body = ServedBody(request, response)
+            elif listeners.get("after_request"):
+                release(request)  # all that is left is to send what there is
         except BaseException:
             ServedBody(*current.get()).close()
             raise
@@ -232,21 +234,28 @@ class Application:
 
 
 def release(request: Request) -> None:
-    """End a request: hooks of on_end_request, files of its body, the bus."""
+    """End a request: hooks of on_end_request, files of its body, the bus.
+
+    What fails then is logged: the answer has been made, and nobody is left to be told.
+    """
     if request.closed:
         return
     request.closed = True
     try:
-        own = request._hooks
-        if own is not None:
-            run_hooks(own.ordered("on_end_request"))
-        elif request.plan is not None:
-            run_hooks(request.plan.on_end_request)
-    finally:
-        if "_body" in request.__dict__:
-            request.body.close()
-        if engine.listeners.get("after_request"):
-            engine.publish("after_request")
+        try:
+            own = request._hooks
+            if own is not None:
+                run_hooks(own.ordered("on_end_request"))
+            elif request.plan is not None:
+                run_hooks(request.plan.on_end_request)
+        finally:
+            if "_body" in request.__dict__:
+                request.body.close()
+            if engine.listeners.get("after_request"):
+                engine.publish("after_request")
+    except Exception:
+        assert request.app is not None
+        request.app.log("the end of a request has failed", "HTTP", traceback=True)
 
 
 class ServedBody:
@@ -288,9 +297,8 @@ class ServedBody:
             finally:
                 release(request)
         except Exception:
-            # Nobody is left to be told.
             assert request.app is not None
-            request.app.log("a hook of on_end_request has failed", "HTTP", traceback=True)
+            request.app.log("the body could not be closed", "HTTP", traceback=True)
         finally:
             current.reset(token)
 
@@ -401,6 +409,8 @@ class Tree:
             served: Iterable[bytes] = apps[""](environ, start_response)
             return served
         path = above + environ.get("PATH_INFO", "")
+        if "//" in path:
+            path = urljoin(path)
         decoded = path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
         script_name = self.script_name(decoded.rstrip("/"))
         if script_name is None:

@@ -266,15 +266,24 @@ class Checker:
                 f"{key!r} in {place} has no effect: there is no config namespace"
                 f" {namespace!r}{did_you_mean(namespace, namespaces)}"
             )
-        elif namespace in toolboxes and not hasattr(toolboxes[namespace], name.partition(".")[0]):
-            tool = name.partition(".")[0]
-            tools = [t for t in dir(toolboxes[namespace]) if not t.startswith("_")]
-            _warn(
-                f"{key!r} in {place} has no effect: there is no tool {namespace}.{tool}"
-                f"{did_you_mean(tool, tools)}"
-            )
+        elif namespace in toolboxes:
+            self._check_tool(key, place, toolboxes[namespace])
         elif (keys := known.get(namespace)) and name not in keys:
             self._check_key(key, place, keys)
+
+    def _check_tool(self, key: str, place: str, toolbox: Any) -> None:
+        namespace, name, *option = key.split(".", 2)
+        if not hasattr(toolbox, name):
+            tools = [tool for tool in dir(toolbox) if not tool.startswith("_")]
+            _warn(
+                f"{key!r} in {place} cannot be used: there is no tool {namespace}.{name}"
+                f"{did_you_mean(name, tools)}"
+            )
+        elif option:
+            try:
+                getattr(toolbox, name).check({option[0]: None})
+            except ValueError as error:
+                _warn(f"In {place}, {error}")
 
     def _check_key(self, key: str, place: str, keys: set[str]) -> None:
         namespace, _, name = key.partition(".")

@@ -118,7 +118,9 @@ def _answer_error(request: Request, response: Response) -> None:
     if request.plan is None:
         # Without config there is no tool that would log it.
         assert request.app is not None
-        request.app.log("no config for this request", "HTTP", traceback=True)
+        request.app.log(
+            "the config of this path is wrong, or its dispatcher", "HTTP", traceback=True
+        )
     response.drop_body()
     try:
         run_hooks(request, "before_error_response")

@@ -9,9 +9,11 @@ from typing import Any, TypeVar, overload
 from cptoolkit.context import current
 from cptoolkit.dispatch import PUNCTUATION, Dispatcher, step
 
-F = TypeVar("F")
+F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any] | staticmethod[Any, Any]")
 
 
+@overload
+def expose(target: str | list[str] | tuple[str, ...], alias: None = None) -> Callable[[F], F]: ...
 @overload
 def expose(target: F, alias: str | Iterable[str] | None = None) -> F: ...
 @overload
@@ -36,10 +38,12 @@ def expose(target: Any = None, alias: str | Iterable[str] | None = None) -> Any:
 
 
 def _expose(target: Any, alias: str | Iterable[str] | None, namespace: dict[str, Any]) -> Any:
-    if not callable(target):
+    # What these make of the function in them is what the dispatcher will look at.
+    function: Any = target.__func__ if isinstance(target, (classmethod, staticmethod)) else target
+    if not callable(function):
         raise TypeError(f"only what can be called can be exposed, got {target!r}")
     try:
-        target.exposed = True
+        function.exposed = True
     except AttributeError:
         raise TypeError(
             f"{target!r} cannot be exposed, as it takes no attributes: expose a function that "

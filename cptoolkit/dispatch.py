@@ -106,6 +106,9 @@ class Dispatcher:
         # Each object on the way, how many names were left after it, and how many sources then.
         trail = [(node, total, len(sources))]
 
+        # Longer paths than that have no section, and hostile ones cost no more than their length.
+        longest = max(map(len, sections)) if by_path else 0
+        so_far = ""
         owner = node
         left = names
         at = 0
@@ -134,10 +137,12 @@ class Dispatcher:
                 if config:
                     sources.append(config)
             if by_path:
-                for end in range(total - before + 1, total - after + 1):
-                    section = sections.get("/" + "/".join(names[:end]))
+                for segment in names[total - before : total - after]:
+                    so_far += "/" + segment
+                    section = sections.get(so_far)
                     if section:
                         sources.append(section)
+                by_path = len(so_far) < longest
             trail.append((node, after, len(sources)))
 
         handler, left_over = None, 0
@@ -353,7 +358,10 @@ def VirtualHost(
         if not prefix:
             return follow(path_info)
         result = follow(f"{prefix}/{path_info.lstrip('/')}")
-        section = request.config.get("tools.staticdir.section")
+        plan = request.plan
+        # Looking at request.config makes a copy of it, which costs the request a plan of its own.
+        config = plan.config if plan is not None and request._config is None else request.config
+        section = config.get("tools.staticdir.section")
         if section:
             request.config["tools.staticdir.section"] = section[len(prefix) :]
         return result

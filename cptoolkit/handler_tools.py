@@ -7,7 +7,7 @@ import json
 import logging
 import types
 import typing
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from cptoolkit.hooks import HOOKPOINTS
 from cptoolkit.http.errors import HTTPError, HTTPRedirect, InternalRedirect
 from cptoolkit.http.headers import RequestHeaders
 from cptoolkit.http.response import EncodingIterator, Response
+from cptoolkit.middleware.accept import choose
 from cptoolkit.toolbox import Tool
 from cptoolkit.urls import url as absolute_url
 
@@ -208,7 +209,10 @@ def convert_params(exception: Refusals = REFUSALS, error: int = 400) -> None:
     handler = getattr(request.handler, "callable", None)
     if handler is None:
         return
-    for name, convert in _converters(getattr(handler, "__func__", handler)).items():
+    function = getattr(handler, "__func__", handler)
+    if not isinstance(function, Hashable):  # an instance of a dataclass, say
+        function = type(function).__call__
+    for name, convert in _converters(function).items():
         if name in request.params:
             try:
                 request.params[name] = convert(request.params[name])
@@ -313,6 +317,19 @@ def allow(methods: str | Sequence[str] | None = None) -> None:
     response.headers["Allow"] = field
     if request.method.upper() not in allowed:
         raise HTTPError(405, headers=[("Allow", field)])
+
+
+def accept(media: str | Sequence[str] | None = None) -> str | None:
+    """The media type on offer that the client likes best: for page handlers to call.
+
+    :param media: the media types on offer, the server's favourite first; without any the answer
+        is None.
+    :raises webob.exc.HTTPNotAcceptable: if the client takes none of them.
+    """
+    if not media:
+        return None
+    offers = [media] if isinstance(media, str) else media
+    return choose(current.get()[0].headers.get("Accept"), offers)
 
 
 # -- caches --------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import Any
 
 from cptoolkit.context import current
@@ -77,13 +77,16 @@ class LateParamPageHandler(PageHandler):
 
 
 def refuse_mismatch(
-    error: TypeError, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    error: TypeError, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     """Answer a call that does not fit the signature; a TypeError from further in is let be.
 
     :raises HTTPError: 404 for parameters of the URL, which then names nothing that is here; 400
         for parameters of the body. The message says which.
     """
+    if isinstance(function, MethodType):
+        # The object is an argument too, and a client may send a parameter of its name.
+        function, args = function.__func__, (function.__self__, *args)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

@@ -121,7 +121,7 @@ def attribute(name: str) -> ModuleType:
 
     :raises AttributeError: if it stands for none; with the nearest name that the package has.
     """
-    if is_alias(name):
+    if is_alias(name) or name in ("compat", "middleware", "servers"):  # imported when asked for
         return importlib.import_module(f"{PACKAGE}.{name}")
     known = [*vars(sys.modules[PACKAGE]), *_table()]
     raise AttributeError(f"module {PACKAGE!r} has no attribute {name!r}{did_you_mean(name, known)}")

@@ -51,7 +51,8 @@ def _log_engine(message: str, level: int = logging.INFO) -> None:
     log.error(message, "ENGINE", severity=level)
 
 
-server = Server(engine, app=tree)
+Server.app = tree  # what every server serves that is not given another application
+server = Server(engine)
 servers: dict[str, Server] = {}
 """Further servers, by the name that config knows them by (``server.<name>.socket_port``)."""
 
@@ -64,18 +65,12 @@ def _mount(name: str, value: Any) -> None:
 
 def known_settings() -> Mapping[str, list[str]]:
     """The keys that the built-in config namespaces have, for messages about those they lack."""
-    tool_options = [
-        f"{name}.{option}"
-        for name, tool in tools.tools().items()
-        for option in tool.options() or ()
-    ]
     return {
         "server": _attributes(server),
         "request": _attributes(Request.blank("/")),
         "response": _attributes(Response()),
         "log": _attributes(log),
         "hooks": list(HOOKPOINTS),
-        "tools": tool_options,
     }
 
 
@@ -107,7 +102,7 @@ engine.subscribe("graceful", log.reopen_files)
 config.namespaces.update(
     {
         "engine": engine_namespace(engine),
-        "server": server_namespace(server, servers, lambda: Server(engine, app=tree)),
+        "server": server_namespace(server, servers, lambda: Server(engine)),
         "log": lambda name, value: setattr(log, name, value),
         "checker": lambda name, value: setattr(checker, name, value),
         "tree": _mount,

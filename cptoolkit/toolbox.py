@@ -318,6 +318,6 @@ class Toolbox:
         found: Tool = tool
         return found
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Tool:
         hint = did_you_mean(name, self.tools())
         raise AttributeError(f"the toolbox {self.namespace!r} has no tool {name!r}{hint}")

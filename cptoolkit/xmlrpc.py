@@ -40,8 +40,9 @@ def respond(body: Any, encoding: str = "utf-8", allow_none: bool = False) -> Non
 
 
 def on_error(*args: Any, **kwargs: Any) -> None:
-    """Answer the current request with a fault that tells of the exception in hand."""
-    _set_response(dumps(Fault(1, str(sys.exc_info()[1]))))
+    """Answer the current request with a fault that tells of the exception in hand, or is it."""
+    error = sys.exc_info()[1]
+    _set_response(dumps(error if isinstance(error, Fault) else Fault(1, str(error))))
 
 
 def _set_response(document: str, encoding: str = "utf-8") -> None:

@@ -49,11 +49,11 @@ class Accept(Layer):
 def choose(field: str | None, offers: Sequence[str]) -> str:
     """The media type on offer that an ``Accept`` field likes best.
 
-    :param field: the value of the field; None if there is none. One that is malformed counts
-        as none, as RFC 9110, section 12.5.1 lets a server do.
+    :param field: the value of the field; None if there is none. One that is empty or malformed
+        counts as none, as RFC 9110, section 12.5.1 lets a server do.
     :raises webob.exc.HTTPNotAcceptable: if it takes none of them.
     """
-    acceptable = create_accept_header(field).acceptable_offers(offers)
+    acceptable = create_accept_header((field or "").strip() or None).acceptable_offers(offers)
     if not acceptable:
         raise HTTPNotAcceptable(
             f"Your client sent this Accept header: {field}. "

@@ -92,7 +92,9 @@ class Layer:
                 self.finish(request, None)
             raise
         if self._finishes:
+            fields = list(response.headerlist)
             response.app_iter = _Closing(response.app_iter, lambda: self.finish(request, response))
+            response.headerlist = fields  # webob takes the length away with the body
         return response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -69,6 +69,42 @@ def test_longest_mount_point_serves(tree):
     assert client.get("/blogs").text == "root  /blogs"
 
 
+def test_more_slashes_than_one_count_as_one(tree):
+    for script_name in ("", "/blog"):
+        tree.mount(Where(script_name or "root"), script_name)
+    client = TestApp(tree)
+    assert client.get("//blog//x").text == "/blog /blog /x"
+    assert TestApp(tree.apps[""]).get("//evil.example/x").text == "root  /evil.example/x"
+
+
+def test_more_slashes_than_one_do_not_avoid_the_dispatcher_of_a_section():
+    class Resource:
+        exposed = True
+
+        def GET(self):
+            return "got"
+
+    class Root:
+        api = Resource()
+
+    dispatcher = cptoolkit.dispatch.MethodDispatcher()
+    client = TestApp(Application(Root(), "", {"/api": {"request.dispatch": dispatcher}}))
+    assert client.get("//api").text == "got"
+
+
+def test_redirect_for_a_slash_stays_on_this_host_whatever_the_path_begins_with():
+    @cptoolkit.popargs("name")
+    class Root:
+        @cptoolkit.expose
+        def index(self, name=""):
+            return name
+
+    app = Application(Root())
+    app.relative_urls = "server"
+    answer = TestApp(app).get("//evil.example", status=301)
+    assert answer.location == "http://localhost:80/evil.example/"
+
+
 def test_path_without_an_application_is_404(tree):
     tree.mount(Where(), "/blog")
     response = TestApp(tree).get("/", status=404)
@@ -679,3 +715,12 @@ def test_listeners_of_the_bus_hear_of_each_request(app_of):
         )
     app_of(Where()).get("/x")
     assert heard == [("before_request", "/x"), ("after_request", "/x")]
+
+
+def test_answer_is_sent_although_a_listener_fails_after_it(app_of, caplog):
+    def fail():
+        raise ValueError("out of order")
+
+    cptoolkit.engine.subscribe("after_request", fail)
+    assert app_of(Where()).get("/x").text == "/x"
+    assert "out of order" in caplog.text

@@ -7,13 +7,13 @@ import pytest
 
 from cptoolkit.checks import Checker, CheckerWarning
 from cptoolkit.configuration import AppConfig, Config, NamespaceSet
+from cptoolkit.toolbox import Tool
 
 KNOWN = {
     "server": ["socket_host", "socket_port", "thread_pool"],
     "request": ["show_tracebacks", "methods_with_bodies"],
     "response": ["stream"],
     "hooks": ["before_handler"],
-    "tools": ["encode.encoding", "encode.on"],
     "engine": ["autoreload.frequency"],
     "log": ["screen", "error_file"],
     "checker": ["on"],
@@ -21,7 +21,8 @@ KNOWN = {
 
 
 class Tools:
-    encode = gzip = log_headers = sessions = object()
+    encode = Tool("before_handler", lambda encoding=None: None, "encode")
+    gzip = log_headers = sessions = Tool("before_finalize", lambda **options: None)
 
 
 def make_app(config):
@@ -107,10 +108,13 @@ def test_config_without_mistakes_finds_nothing():
             id="namespace",
         ),
         pytest.param(
-            {"/": {"tools.gizp.on": True}}, "no tool tools.gizp; did you mean 'gzip'?", id="tool"
+            {"/": {"tools.gizp.on": True}},
+            "cannot be used: there is no tool tools.gizp; did you mean 'gzip'?",
+            id="tool",
         ),
         pytest.param(
-            {"/": {"tools.encode.encodng": "x"}}, "did you mean 'tools.encode.encoding'?",
+            {"/": {"tools.encode.encodng": "x"}},
+            "the tool 'encode' has no option 'encodng'; did you mean 'encoding'?",
             id="tool option",
         ),
         pytest.param(

@@ -2,6 +2,7 @@
 
 import random
 import string
+import time
 
 import pytest
 
@@ -381,6 +382,13 @@ def test_dispatcher_may_override_find_handler(app_of):
 
     client = app_of(Tree(), {"/": {"request.dispatch": Fixed()}})
     assert client.get("/whatever").text == "one from the dispatcher"
+
+
+def test_endless_path_costs_time_in_proportion(app_of):
+    client = app_of(None, {"/a": {"a.b": 1}, "/a/a/b": {"a.b": 2}})
+    began = time.process_time()
+    client.get("/a" * 30_000, status=404)
+    assert time.process_time() - began < 2
 
 
 def test_nearest_section_chooses_the_dispatcher(app_of):

@@ -83,6 +83,28 @@ def test_class_is_exposed_itself_and_its_methods_are_not(app_of):
     client.get("/page", status=404)
 
 
+def test_static_and_class_methods_can_be_exposed_on_either_side(app_of):
+    class Root:
+        @cptoolkit.expose
+        @staticmethod
+        def outer():
+            return "outer"
+
+        @cptoolkit.expose(["alias"])
+        @classmethod
+        def of_class(cls):
+            return cls.__name__
+
+        @staticmethod
+        @cptoolkit.expose
+        def inner():
+            return "inner"
+
+    client = app_of(Root())
+    paths = ["/outer", "/of_class", "/alias", "/inner"]
+    assert [client.get(path).text for path in paths] == ["outer", "Root", "Root", "inner"]
+
+
 def test_exposed_stays_the_same_object():
     def page():
         """Text."""

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import time
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
@@ -356,6 +357,18 @@ def test_exception_that_params_is_not_told_of_is_a_500(app_of):
     app_of(page(show, tools.params(exception=KeyError))).get("/?number=x", status=500)
 
 
+def test_params_converts_for_an_object_that_cannot_be_hashed(app_of):
+    @dataclass
+    class Page:
+        exposed: bool = True
+
+        def __call__(self, number: int):
+            return repr(number)
+
+    config = {"/": {"tools.params.on": True}}
+    assert app_of(Page(), config).get("/?number=3").text == "3"
+
+
 def test_params_converts_for_methods_and_form_fields(app_of):
     class Root:
         @cptoolkit.expose
@@ -476,6 +489,15 @@ def test_accept_chooses_what_the_client_likes_best(app_of, field, best):
     client = app_of(page(chosen, tools.accept(media=ON_OFFER)))
     headers = {} if field is None else {"Accept": field}
     assert client.get("/", headers=headers).text == best
+
+
+def test_page_handler_can_choose_itself_what_the_client_likes_best(app_of):
+    from cptoolkit.lib import cptools
+
+    client = app_of(page(lambda: repr([cptools.accept(ON_OFFER), cptools.accept()])))
+    answer = client.get("/", headers={"Accept": "application/json"})
+    assert answer.text == "['application/json', None]"
+    client.get("/", headers={"Accept": "text/html"}, status=406)
 
 
 @pytest.mark.parametrize("field", ["text/html", "text/plain;q=0, application/json;q=0"])

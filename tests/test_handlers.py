@@ -289,3 +289,5 @@ def test_handler_may_be_taken_away_by_a_hook_that_answers(app_of):
 
 def test_parameter_named_self_is_no_argument_of_the_method(client):
     assert "self" in client.get("/plain/1?self=x", status=404).text
+    # Also where the method takes any parameter.
+    assert "self" in client.get("/rest/1?self=x", status=404).text

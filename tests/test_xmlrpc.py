@@ -32,6 +32,10 @@ class Root(XMLRPCController):
     def fails(self):
         raise KeyError("the database")
 
+    @cptoolkit.expose
+    def refuses(self):
+        raise xmlrpc.client.Fault(42, "not today")
+
     def hidden(self):
         return "never"
 
@@ -100,3 +104,8 @@ def test_page_beside_the_methods_is_a_page(app_of):
             return "a page"
 
     assert app_of(Mixed(), DISPATCHER).get("/page").text == "a page"
+
+
+def test_fault_that_a_method_raises_is_sent_as_it_is(client):
+    fault = call(client, "refuses")
+    assert (fault.faultCode, fault.faultString) == (42, "not today")

@@ -226,17 +226,21 @@ class Entity:
         """What ``decode`` makes with the first charset that does not fail.
 
         :param decode: takes the name of a charset; a UnicodeDecodeError means the next one.
-        :raises HTTPError: 400 if none does.
+        :raises HTTPError: 400 if none does, or if the declared one is none at all.
         """
         # Once more the declared one: a setting may have replaced the list.
         declared = self.content_type.params.get("charset")
+        if declared and not _is_charset(declared):
+            raise HTTPError(
+                400, f"The charset of the request body is not known: {declared[:40]!r}."
+            )
         charsets = [*([declared] if declared else []), *self.attempt_charsets]
         for charset in dict.fromkeys(charsets):
             try:
-                if codecs.lookup(charset).name.replace("_", "-") in _REFUSED_CHARSETS:
+                if not _is_charset(charset):
                     continue
                 result = decode(charset)
-            except (LookupError, ValueError):  # no such charset, or it does not fit
+            except (LookupError, ValueError):  # it is a codec but no charset, or it does not fit
                 continue
             self.charset = charset
             return result
@@ -376,6 +380,17 @@ class _SpooledFile(SpooledTemporaryFile[bytes]):
 
         def seekable(self) -> bool:
             return True
+
+
+@lru_cache(maxsize=256)
+def _is_charset(name: str) -> bool:
+    try:
+        codec = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return False
+    # "hex" and the like are codecs, but not between text and bytes.
+    is_text = getattr(codec, "_is_text_encoding", True)
+    return is_text and codec.name.replace("_", "-") not in _REFUSED_CHARSETS
 
 
 @lru_cache(maxsize=256)  # the same form is sent again and again

@@ -78,6 +78,9 @@ ErrorPage = str | os.PathLike[str] | Callable[..., Any]
 """An ``error_page.*`` setting: the path of a template, or a function that gives the page."""
 
 
+_LOOPBACK_NAME = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d*)?$", re.IGNORECASE)
+
+
 def remove_content_headers(response: Response, *, keep: Iterable[str] = ()) -> None:
     """Take the fields off a response that described the content it was to have."""
     gone = CONTENT_FIELDS.difference(keep)
@@ -104,10 +107,11 @@ def format_exc(exc_info: Any = None) -> str:
 def show_error(error: HTTPError, request: Request, response: Response) -> None:
     """Turn a response into the page for an error."""
     remove_content_headers(response, keep=["content-range"] if error.code == 416 else ())
-    response.status = f"{error.code} {error.reason}"
+    status = f"{error.code} {error.reason}"
+    response.status = status
     response.stream = False
     page, headers = _page(
-        response.status,
+        status,
         message=error.message,
         traceback=format_exc() if tracebacks_shown(request) else None,
     )
@@ -121,14 +125,15 @@ def show_error(error: HTTPError, request: Request, response: Response) -> None:
 def tracebacks_shown(request: Request) -> bool:
     """Whether the client may see tracebacks.
 
-    By default (``request.show_tracebacks`` is ``"local"``) only on the machine itself, and
-    not through a proxy: a traceback tells an attacker more than it tells a user.
+    By default (``request.show_tracebacks`` is ``"local"``) only on the machine itself, under one
+    of its own names, and not through a proxy: a traceback tells an attacker more than a user. The
+    name keeps it from pages of other sites that have their name point here (DNS rebinding).
     """
     shown = request.show_tracebacks
     if shown != "local":
         return bool(shown)
     environ = request.environ
-    if not PROXY_FIELDS.isdisjoint(environ):
+    if not PROXY_FIELDS.isdisjoint(environ) or not _LOOPBACK_NAME.match(request.host):
         return False
     from ipaddress import ip_address  # not above: only error pages need it
 
@@ -208,6 +213,8 @@ def _custom_page(setting: ErrorPage, texts: dict[str, str]) -> tuple[Any, Mappin
     after = response.headers.get("Content-Type")
     if isinstance(page, str):
         page = page.encode()
+    elif not hasattr(page, "__iter__"):  # better found out now than when the body is set
+        raise TypeError(f"the error page's function must return the page, got {page!r}")
     return page, {} if after in (None, before) else {"Content-Type": after}
 
 

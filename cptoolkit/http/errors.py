@@ -70,6 +70,7 @@ class HTTPRedirect(CherryPyException):
 
     :param urls: where to go, one or several: whole URLs, paths from the root of the site, or
         paths relative to the current one. Use :func:`cptoolkit.url` for one below the mount point.
+        304 Not Modified needs none.
     :param status: one of :data:`REDIRECTS`; without one 303 See Other, which every HTTP/1.1
         client knows, or 302 Found for HTTP/1.0.
     :param encoding: the encoding of urls given as bytes.
@@ -89,11 +90,11 @@ class HTTPRedirect(CherryPyException):
         if isinstance(urls, (str, bytes)):
             urls = [urls]
         texts = [u.decode(encoding or "utf-8") if isinstance(u, bytes) else u for u in urls]
-        if not texts:
+        self.status: int = _redirect_status(status, request)
+        if not texts and self.status != 304:
             raise ValueError("a redirect needs a url to lead to")
         here = url(relative=False)
         self.urls = [quote(urljoin(here, text), safe=URL_CHARACTERS) for text in texts]
-        self.status: int = _redirect_status(status, request)
         self.encoding = encoding
         super().__init__(self.urls, self.status)
 
@@ -229,5 +230,4 @@ class NotFound(HTTPError):
             from cptoolkit.context import serving
 
             path = serving.request.script_name + serving.request.path_info
-        self.args = (path,)
         super().__init__(404, f"The path '{path}' was not found.")

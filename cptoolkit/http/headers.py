@@ -287,6 +287,11 @@ class ResponseHeaders(WebobResponseHeaders):
                 return
         items.append(item)
 
+    def __delitem__(self, key: str) -> None:
+        # Server and Date are put in by the server, so a program that wants neither finds none here.
+        if key in self or key.lower() not in ("server", "date"):
+            super().__delitem__(key)
+
     def add(self, key: str, value: object) -> None:
         """Add a field, next to those of the same name."""
         name = header_name(key)

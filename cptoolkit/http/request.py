@@ -14,11 +14,16 @@ from cptoolkit.http.body import RequestBody
 from cptoolkit.http.errors import HTTPError
 from cptoolkit.http.headers import Host, RequestHeaders, protocol_from_http
 from cptoolkit.http.query import parse_query_string
+from cptoolkit.http.values import urljoin
 
 if TYPE_CHECKING:
     from cptoolkit.application import Application
     from cptoolkit.hooks import HookMap
     from cptoolkit.plan import Plan
+
+
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+"""The ports that URLs leave out (RFC 9110, sections 4.2.1 and 4.2.2)."""
 
 
 class MissingDocument(HTTPError, AttributeError):
@@ -132,8 +137,10 @@ class Request(webob.Request):
 
     @property
     def path_info(self) -> str:
-        """The path below the mount point, decoded."""
+        """The path below the mount point, decoded; of several slashes in a row one is left."""
         path: str = self.environ.get("PATH_INFO", "")
+        if "//" in path:  # a redirect to what begins with two would lead to another host
+            path = urljoin(path)
         return path if path.isascii() else _decoded(path)
 
     @path_info.setter
@@ -190,10 +197,13 @@ class Request(webob.Request):
     def base(self) -> str:
         """Scheme and host without a path: "http://example.com:8080"."""
         environ = self.environ
+        scheme = environ["wsgi.url_scheme"]
         host = environ.get("HTTP_HOST")
-        if host:
-            return f"{environ['wsgi.url_scheme']}://{host}"
-        return self.host_url
+        if not host:
+            host, port = environ["SERVER_NAME"], environ["SERVER_PORT"]
+            if port != DEFAULT_PORTS.get(scheme):
+                host += f":{port}"
+        return f"{scheme}://{host}"
 
     # -- header fields ---------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import webob
 
 from cptoolkit.http.elements import HeaderElement
 from cptoolkit.http.errors import TimeoutError
-from cptoolkit.http.headers import ResponseHeaders, valid_status
+from cptoolkit.http.headers import ResponseHeaders, header_value, valid_status
 
 HTML = ("Content-Type", "text/html")
 HTML_UTF8 = ("Content-Type", "text/html;charset=utf-8")
@@ -81,7 +81,7 @@ class Response(webob.Response):
         if isinstance(status, bytes):
             status = status.decode("latin-1")
         code, reason, _ = valid_status(status)
-        self._status = f"{code} {reason}"
+        self._status = f"{code} {header_value('Status', reason)}"
 
     @property  # type: ignore[override]
     def headers(self) -> ResponseHeaders:
@@ -226,7 +226,10 @@ class Response(webob.Response):
             # An error after this step leads here again.
             headers = self._headerlist
             headers[:] = [item for item in headers if item not in self._cookie_fields]
-            self._cookie_fields = [("Set-Cookie", m.OutputString()) for m in self._cookie.values()]
+            self._cookie_fields = [
+                ("Set-Cookie", header_value("Set-Cookie", morsel.OutputString()))
+                for morsel in self._cookie.values()
+            ]
             headers.extend(self._cookie_fields)
 
     def _settle_body(self) -> None:
@@ -237,18 +240,22 @@ class Response(webob.Response):
             return
         if self.stream:
             return
-        # A handler that says how long its body is knows better than to have it collected.
-        if len(headers) > 1 and any(name.lower() == "content-length" for name, _ in headers):
-            return
         body = self._app_iter
+        said = len(headers) > 1 and any(name.lower() == "content-length" for name, _ in headers)
+        # A handler that says how long its body is knows better than to have it collected. But of
+        # text it may have counted the characters.
+        if said and not (type(body) is list and any(body)):
+            return
         if type(body) is list and len(body) == 1:
             length = len(body[0])
         else:
             length = len(self.collapse_body())
             if type(body) is EncodingIterator:  # a generator may have set the Content-Type
                 self.mark_charset()
-        headers = self._headerlist
-        headers.append(("Content-Length", str(length)))
+        if said:
+            self.headers["Content-Length"] = str(length)
+        else:
+            self._headerlist.append(("Content-Length", str(length)))
 
     def drop_body(self) -> None:
         """Let go of the body unsent, as for HEAD."""

@@ -106,6 +106,24 @@ def test_failing_page_gives_way_to_ours_which_says_so(app_of):
     assert "<broken>" not in answer.text
 
 
+def test_reason_beyond_latin_1_is_readable_on_the_page_and_sent_encoded(app_of):
+    class Root:
+        @cptoolkit.expose
+        def index(self):
+            raise cptoolkit.HTTPError("404 \u20ac")
+
+    answer = app_of(Root()).get("/", status=404)
+    assert answer.status == "404 =?utf-8?b?4oKs?="
+    assert "404 \u20ac" in answer.text
+
+
+@pytest.mark.parametrize("page", [None, 5])
+def test_function_that_gives_no_page_counts_as_failing(app_of, page):
+    client = app_of(Root(), {"/": {"error_page.403": lambda **details: page}})
+    answer = client.get("/refuse", status=403)
+    assert f"must return the page, got {page}" in answer.text
+
+
 def test_template_with_a_wrong_placeholder_gives_way_to_ours(app_of, tmp_path):
     page = tmp_path / "403.html"
     page.write_text("%(colour)s")
@@ -180,6 +198,16 @@ def test_traceback_is_not_shown_to_other_machines(app_of, address):
     text = fetch(app_of(Root()), "/crash", REMOTE_ADDR=address).text
     assert "secret detail" not in text
     assert "traceback" not in text.replace("#traceback", "").lower()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhostess:80"])
+def test_traceback_is_not_shown_under_a_name_of_another_site(app_of, host):
+    assert "secret detail" not in fetch(app_of(Root()), "/crash", HTTP_HOST=host).text
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:80"])
+def test_traceback_is_shown_under_every_name_of_this_machine(app_of, host):
+    assert "secret detail" in fetch(app_of(Root()), "/crash", HTTP_HOST=host).text
 
 
 @pytest.mark.parametrize(

@@ -179,12 +179,13 @@ def test_redirect_305_has_a_location_and_no_body(app_of):
     assert (answer.headers["Location"], answer.body) == ("http://proxy/", b"")
 
 
-def test_redirect_304_has_neither_location_nor_body_but_validators(app_of):
+@pytest.mark.parametrize("urls", [[""], []])
+def test_redirect_304_has_neither_location_nor_body_but_validators(app_of, urls):
     class Root:
         @cptoolkit.expose
         def index(self):
             cptoolkit.response.headers["ETag"] = '"1"'
-            raise HTTPRedirect([""], 304)
+            raise HTTPRedirect(urls, 304)
 
     answer = fetch(app_of(Root()))
     assert (answer.status_int, answer.body) == (304, b"")

@@ -238,3 +238,10 @@ class TestHeaderMap:
 )  # fmt: skip
 def test_names_of_httputil_are_here(name):
     assert hasattr(module, name)
+
+
+@pytest.mark.parametrize("name", ["Server", "Date", "server"])
+def test_fields_that_the_server_adds_can_be_deleted_before_they_are_there(name):
+    headers = ResponseHeaders()
+    del headers[name]
+    assert name not in headers

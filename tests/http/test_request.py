@@ -237,6 +237,15 @@ def test_base_without_a_host_field_is_the_servers_own_name():
     assert request.base == "http://s"
 
 
+@pytest.mark.parametrize(
+    ("scheme", "port", "base"),
+    [("http", "80", "http://s"), ("https", "443", "https://s"), ("https", "80", "https://s:80")],
+)
+def test_base_with_an_empty_host_field_is_the_servers_own_name(scheme, port, base):
+    environ = {"wsgi.url_scheme": scheme, "SERVER_NAME": "s", "SERVER_PORT": port, "HTTP_HOST": ""}
+    assert Request(environ).base == base
+
+
 def test_base_may_be_assigned():
     request = Request.blank("/")
     request.base = "https://www.example.com"

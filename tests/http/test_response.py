@@ -299,6 +299,17 @@ def test_length_that_the_handler_says_is_kept_and_nothing_collected(app_of):
     assert answer.body == b"ab"
 
 
+@pytest.mark.parametrize("body", ["\u20ac\u20ac", ["\u20ac", "\u20ac"]], ids=type)
+def test_length_that_was_counted_in_characters_is_put_right(app_of, body):
+    answer = fetch(app_of(Page(lambda: body, **{"response.headers.Content-Length": "2"})))
+    assert answer.headers.getall("Content-Length") == ["6"]
+
+
+def test_length_said_for_an_empty_answer_to_head_is_kept(app_of):
+    client = app_of(Page(lambda: None, **{"response.headers.Content-Length": "70"}))
+    assert fetch(client, "HEAD").headers["Content-Length"] == "70"
+
+
 @pytest.mark.parametrize("status", [204, 205, 304])
 def test_answer_without_body_has_neither_body_nor_length(app_of, status):
     answer = fetch(app_of(Page(lambda: "body", response__status=status)))
@@ -408,6 +419,21 @@ def test_cookies_are_sent_each_in_its_field(app_of):
         "cookieName=cookieValue; Max-Age=3600; Path=/; Version=1",
         'other="two words"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        pytest.param("/\r\nX-Other: 1", [], id="a line break is refused"),
+        pytest.param("/\u20ac", ["=?utf-8?b?YT1iOyBQYXRoPS/igqw=?="], id="beyond latin-1"),
+    ],
+)
+def test_cookie_cannot_break_the_header(app_of, path, fields):
+    def page():
+        cptoolkit.response.cookie["a"] = "b"
+        cptoolkit.response.cookie["a"]["path"] = path
+
+    assert fetch(app_of(Page(page))).headers.getall("Set-Cookie") == fields
 
 
 def test_cookie_is_read_back_by_the_next_request(app_of):

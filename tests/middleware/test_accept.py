@@ -11,6 +11,7 @@ OFFERS = ["text/plain", "application/json"]
 
 CHOICES = [
     pytest.param(None, "text/plain", id="no field takes anything"),
+    pytest.param("", "text/plain", id="an empty field takes anything"),
     pytest.param("*/*", "text/plain", id="anything"),
     pytest.param("application/json", "application/json", id="one of them"),
     pytest.param("application/*", "application/json", id="a range"),

@@ -205,6 +205,18 @@ def test_body_stays_a_stream_if_start_response_is_called_from_within():
     assert list(body) == [b"a", b"b", b"c"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_length_that_the_application_says_is_kept(notes, method):
+    def app(environ, start_response):
+        start_response("200 OK", [PLAIN, ("Content-Length", "4")])
+        return [b"text"]
+
+    sent = []
+    layer = Journal(Journal(app, notes=notes), notes=notes)
+    layer({**environ(), "REQUEST_METHOD": method}, lambda *args: sent.append(args)).close()
+    assert ("Content-Length", "4") in sent[0][1]
+
+
 def test_body_object_is_the_applications_own_if_nothing_has_to_be_finished():
     body = Closeable([b"x"])  # so that a host recognises its wsgi.file_wrapper
     assert Layer(app_with(body))(environ(), ignore) is body
