@@ -143,7 +143,8 @@ class Serving:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self):
         for line in self.process.stdout:
@@ -174,6 +175,7 @@ class Serving:
     def close(self):
         self.process.kill()
         self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         self.process.stdout.close()
 
 
