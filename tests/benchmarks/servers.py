@@ -1,9 +1,10 @@
 """Compare the bundled server with others: ``python tests/benchmarks/servers.py [--seconds 5]``.
 
 Each server runs two WSGI applications, a 12-byte answer and a handler that sleeps 10 ms, with ten
-threads, under ``wrk`` with 32 keep-alive connections on the same machine. Rounds are interleaved,
-so that what else the machine does falls on all alike; of each server the median round is shown.
-Servers that are not installed are left out.
+threads, under ``wrk`` with 32 keep-alive connections on the same machine; a third table has an
+object tree end to end, ours beside CherryPy's. Rounds are interleaved, so that what else the
+machine does falls on all alike; of each server the median round is shown. Servers that are not
+installed are left out.
 """
 
 from __future__ import annotations
@@ -70,6 +71,26 @@ def _run_granian(threads: int) -> Callable[[str, int], list[str]]:
     return run
 
 
+TREE = """
+import {module} as cherrypy
+
+class Hello:
+    @cherrypy.expose
+    def index(self):
+        return "Hello world!"
+
+settings = {{"server.socket_port": {port}, "server.thread_pool": {threads}, "log.screen": False,
+            "engine.autoreload.on": False, "checker.on": False}}
+cherrypy.config.update(settings)
+cherrypy.quickstart(Hello())
+"""
+"""The same program for both, on its own server."""
+
+
+def _run_tree(module: str) -> Callable[[str, int], list[str]]:
+    return lambda app, port: ["-c", TREE.format(module=module, port=port, threads=THREADS)]
+
+
 @dataclass
 class Contestant:
     """A server, how it is run, and what was measured."""
@@ -98,6 +119,15 @@ def contestants() -> list[Contestant]:
         Contestant("gunicorn gthread", "gunicorn", _run_gunicorn),
         Contestant("waitress", "waitress", _run_waitress),
         Contestant("cheroot", "cheroot", _run_cheroot),
+    ]
+    return [one for one in known if importlib.util.find_spec(one.module)]
+
+
+def trees() -> list[Contestant]:
+    """Return the frameworks with object trees that are installed."""
+    known = [
+        Contestant("cptoolkit", "cptoolkit", _run_tree("cptoolkit")),
+        Contestant("CherryPy on cheroot", "cherrypy", _run_tree("cherrypy")),
     ]
     return [one for one in known if importlib.util.find_spec(one.module)]
 
@@ -146,9 +176,8 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def compare(app: str, seconds: int, rounds: int) -> list[Contestant]:
+def compare(field_: list[Contestant], app: str, seconds: int, rounds: int) -> list[Contestant]:
     """Measure everybody, in turn, ``rounds`` times."""
-    field_ = contestants()
     for _ in range(rounds):
         for one in field_:
             port = free_port()
@@ -180,8 +209,10 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is needed: https://github.com/wg/wrk, or the package of that name")
-    show("12-byte answer", compare("hello", options.seconds, options.rounds))
-    show("handler that sleeps 10 ms", compare("sleepy", options.seconds, options.rounds), IDEAL)
+    length = (options.seconds, options.rounds)
+    show("12-byte answer", compare(contestants(), "hello", *length))
+    show("handler that sleeps 10 ms", compare(contestants(), "sleepy", *length), IDEAL)
+    show("object tree, end to end", compare(trees(), "", *length))
 
 
 if __name__ == "__main__":
