@@ -345,16 +345,18 @@ def VirtualHost(
     :param next_dispatcher: what finds the handler; the default :class:`Dispatcher`.
     :param use_x_forwarded_host: whether the host that a proxy says the client has asked for
         counts over the Host field.
-    :param domains: the path at which the tree of a host begins, by the value of Host.
+    :param domains: the path at which the tree of a host begins, by the value of Host; case does
+        not count (RFC 9110, section 4.2.3).
     """
     follow = next_dispatcher or Dispatcher()
+    prefixes = {host.lower(): path.rstrip("/") for host, path in domains.items()}
 
     def dispatch(path_info: str) -> Any:
         request = serving.request
         host = request.environ.get("HTTP_HOST", "")
         if use_x_forwarded_host:
             host = request.environ.get("HTTP_X_FORWARDED_HOST", host)
-        prefix = domains.get(host, "").rstrip("/")
+        prefix = prefixes.get(host.lower())
         if not prefix:
             return follow(path_info)
         result = follow(f"{prefix}/{path_info.lstrip('/')}")

@@ -115,3 +115,7 @@ def test_path_of_a_static_folder_is_the_one_that_the_client_sees(app_of):
     }
     client = app_of(root, config)
     assert client.get("/section", headers={"Host": "company.com:8080"}).text == "/section"
+
+
+def test_case_of_a_host_does_not_count(client):
+    assert client.get("/", headers={"Host": "Company.COM:8080"}).text == "Hello world from app1"

@@ -155,14 +155,7 @@ class Entity:
 
     def readlines(self, sizehint: int | None = None) -> list[bytes]:
         """Read lines to the end, or until they have ``sizehint`` bytes together."""
-        lines = []
-        total = 0
-        for line in self:
-            lines.append(line)
-            total += len(line)
-            if sizehint and total >= sizehint:
-                break
-        return lines
+        return self.fp.readlines() if sizehint is None else self.fp.readlines(sizehint)
 
     def __iter__(self) -> Iterator[bytes]:
         return self

@@ -170,9 +170,13 @@ def _page(status: int | str, **details: str | None) -> tuple[Any, Mapping[str, s
     if setting is not None:
         try:
             return _custom_page(setting, texts)
-        except Exception:
-            failure = escape(traceback_module.format_exc().strip().rpartition("\n")[2])
-            texts["message"] += f"<br>In addition, the custom error page failed:<br>{failure}"
+        except Exception as error:
+            request = serving.request
+            if request.app is not None:
+                request.app.log(f"the page for {code} has failed", "HTTP", traceback=True)
+            texts["message"] += "<br>In addition, the custom error page failed."
+            if tracebacks_shown(request):
+                texts["message"] += f"<br>{escape(f'{type(error).__name__}: {error}')}"
     page = PAGE % texts
     if not texts["traceback"]:
         page = page.replace('<pre id="traceback"></pre>\n', "")

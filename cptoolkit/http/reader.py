@@ -17,6 +17,9 @@ class Readable(Protocol):
     def readline(self, size: int = ..., /) -> bytes:
         """A line with its end, cut after ``size`` bytes; empty at the end."""
 
+    def readlines(self, hint: int = ..., /) -> list[bytes]:
+        """Lines to the end, or until they have ``hint`` bytes together."""
+
 
 class Writable(Protocol):
     """What a body can be copied into."""

@@ -117,6 +117,18 @@ def test_reason_beyond_latin_1_is_readable_on_the_page_and_sent_encoded(app_of):
     assert "404 \u20ac" in answer.text
 
 
+def test_reason_of_a_failing_page_is_for_this_machine_alone_and_the_log(app_of, caplog):
+    def page(**texts):
+        raise LookupError("secret detail")
+
+    client = app_of(Root(), {"/": {"error_page.default": page}})
+    away = fetch(client, "/crash", REMOTE_ADDR="192.0.2.1").text
+    assert "custom error page failed" in away
+    assert "secret detail" not in away
+    assert "the page for 500 has failed" in caplog.text
+    assert "LookupError: secret detail" in fetch(client, "/crash", REMOTE_ADDR="127.0.0.1").text
+
+
 @pytest.mark.parametrize("page", [None, 5])
 def test_function_that_gives_no_page_counts_as_failing(app_of, page):
     client = app_of(Root(), {"/": {"error_page.403": lambda **details: page}})
