@@ -117,11 +117,12 @@ def _mismatch(
     by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     filled = {p.name for p in by_position[: len(args)]}
+    shown = request.show_mismatched_params
     if len(args) > len(by_position) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return HTTPError(404)
+        surplus = "/".join(map(str, args[len(by_position) :]))
+        return HTTPError(404, f"Unexpected path segments: {surplus}" if shown else None)
 
     body_params = request.body.params if "_body" in vars(request) else {}
-    shown = request.show_mismatched_params
 
     def answer(what: str, names: set[str]) -> HTTPError:
         in_body = names.intersection(body_params or {})
