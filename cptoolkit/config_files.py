@@ -186,7 +186,12 @@ def _read_toml(text: str, name: str) -> dict[str, dict[str, Any]]:
                 ' begin with [global] for the whole site or with ["/"] for an application'
             )
         flat = section == "global" or section.startswith("/")
-        sections[section] = dict(_entries(table, "", flat, f"{name}, section [{section}]"))
+        entries = sections[section] = {}
+        place = f"{name}, section [{section}]"
+        for key, value in _entries(table, "", flat, place):
+            if key in entries:
+                raise ValueError(f"{place}, key {key!r}: it is there twice, once as a table")
+            entries[key] = value
     return sections
 
 

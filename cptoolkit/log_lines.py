@@ -80,7 +80,7 @@ def escape_text(text: str) -> str:
 Atom = Callable[[Any, Any], object]
 
 ATOMS: dict[str, Atom] = {
-    "h": lambda request, response: request.remote.name or request.remote.ip,
+    "h": lambda request, response: request.remote.name or request.remote.ip or "-",
     "l": lambda request, response: "-",
     "u": lambda request, response: getattr(request, "login", None) or "-",
     "t": lambda request, response: timestamp(),

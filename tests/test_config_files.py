@@ -215,3 +215,10 @@ def test_open_toml_file_is_known_by_its_name(write):
 def test_mistake_in_toml_is_told_with_its_place(write, text, message):
     with pytest.raises(ValueError, match=message):
         load(write(text, "app.toml"))
+
+
+def test_toml_key_given_in_two_ways_is_refused(tmp_path):
+    file = tmp_path / "site.toml"
+    file.write_text('[global]\n"a.b" = 1\n[global.a]\nb = 2\n')
+    with pytest.raises(ValueError, match=r"section \[global\], key 'a.b': it is there twice"):
+        load(file)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cptoolkit import log_lines
+from cptoolkit.http.request import Request
 from cptoolkit.log_lines import escape_field, escape_text, timestamp
 
 STAMP = r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\]"
@@ -66,3 +67,8 @@ def test_escaped_field_is_printable_and_can_be_read_back(value):
 )
 def test_text_of_the_error_log_is_escaped(message, logged):
     assert escape_text(message) == logged
+
+
+def test_absent_address_is_a_dash():
+    request = Request.blank("/", environ={"REMOTE_ADDR": ""})
+    assert log_lines.ATOMS["h"](request, None) == "-"
