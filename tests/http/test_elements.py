@@ -98,10 +98,10 @@ def test_separators_cost_linear_time(unit):
     # A quadratic splitter takes minutes for this (CVE-2024-49767 and its kind), a linear one
     # 0.01 to 0.2 seconds.
     field = (unit * 1_000_000)[:1_000_000]
-    start = time.perf_counter()
+    start = time.process_time()
     header_elements("Accept", '"' + field)
     header_elements("Accept", field)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @given(st.text(alphabet='a,;="\\ q01.', max_size=30))

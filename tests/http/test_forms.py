@@ -413,9 +413,9 @@ class TestMalformed:
 def test_hostile_bytes_cost_linear_time(unit, filename):
     # 1 MB; CherryPy takes 1.4 s per MB of newlines, and a quadratic parser minutes.
     content = multipart(part((unit * 1_000_000)[:1_000_000], filename=filename))
-    start = time.perf_counter()
+    start = time.process_time()
     assert outcome(content, max_form_memory=10**7) in ("read", 400, 413)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 class Torn(io.BytesIO):

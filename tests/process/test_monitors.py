@@ -1,4 +1,5 @@
 import os
+import queue
 import threading
 
 import pytest
@@ -138,9 +139,15 @@ def test_unsubscribed_monitor_stops(bus):
 
 
 def test_monitor_may_stop_itself(bus):
-    monitor = Monitor(bus, lambda: monitor.stop(), frequency=0.001)
+    stopping = queue.SimpleQueue()
+
+    def stop():
+        stopping.put(threading.current_thread())
+        monitor.stop()
+
+    monitor = Monitor(bus, stop, frequency=0.001)
     monitor.start()
-    thread = monitor.thread
+    thread = stopping.get(timeout=20)
     thread.join(20)
     assert not thread.is_alive()
 

@@ -285,6 +285,7 @@ def test_request_in_flight_is_finished(serve_app):
     answer = client.answer()
     assert (answer.body, answer.headers["Connection"]) == (b"hello", "close")
     stopping.join(10)
+    served.thread.join(10)
     assert not served.thread.is_alive()
 
 
