@@ -35,7 +35,8 @@ class Program:
         )
         self.lines = []
         self._arriving = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         serving = self.wait_for("Serving on http://127.0.0.1:")
         self.port = int(serving.rpartition(":")[2])
 
@@ -70,6 +71,7 @@ class Program:
     def close(self):
         self.process.kill()
         self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         self.process.stdout.close()
 
 

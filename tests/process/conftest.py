@@ -101,7 +101,10 @@ class Script:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(DEADLINE)
-        self.process.stdout.close()
+        # A daemon that the program has left behind may hold the other end, and is not waited for.
+        self._reader.join(1)
+        if not self._reader.is_alive():
+            self.process.stdout.close()
 
 
 @pytest.fixture
