@@ -98,6 +98,8 @@ class Application:
                 if key.startswith("error_page."):
                     check_error_page(key[11:], value, f"section [{section}]")
         self.namespaces(self.config.get("/", {}))
+        if self.wsgiapp.pipeline:
+            self.wsgiapp.compose()  # so that a wrong option is told now
 
     def _configure_wsgi(self, name: str, value: Any) -> None:
         if name == "response_class":

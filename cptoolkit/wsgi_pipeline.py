@@ -48,26 +48,34 @@ class WSGIPipeline:
             )
         self.config.setdefault(component, {})[option] = value
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request through the middleware.
+    def compose(self) -> WSGIApplication:
+        """The application with its middleware around it, made anew if any of that has changed.
 
         :raises ValueError: if a factory does not take its options.
         """
         now = [*self.pipeline], {name: dict(options) for name, options in self.config.items()}
         made = self._made
-        if made is None or made[0] != now:
-            app: Any = self.tail
-            for name, factory in reversed(self.pipeline):
-                options = self.config.get(name, {})
-                try:
-                    app = factory(app, **options)
-                except (TypeError, ValueError) as error:
-                    raise ValueError(
-                        f"config entry 'wsgi.pipeline': {name!r} cannot be made with the options "
-                        f"{options!r}: {error}"
-                    ) from error
-            made = self._made = (now, app)
-        return made[1](environ, start_response)
+        if made is not None and made[0] == now:
+            return made[1]
+        app: Any = self.tail
+        for name, factory in reversed(self.pipeline):
+            options = self.config.get(name, {})
+            try:
+                app = factory(app, **options)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"config entry 'wsgi.pipeline': {name!r} cannot be made with the options "
+                    f"{options!r}: {error}"
+                ) from error
+        self._made = (now, app)
+        return app  # type: ignore[no-any-return]
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request through the middleware.
+
+        :raises ValueError: if a factory does not take its options.
+        """
+        return self.compose()(environ, start_response)
 
 
 def _pairs(value: Any) -> list[tuple[str, Factory]]:

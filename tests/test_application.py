@@ -401,6 +401,8 @@ def test_pipeline_is_added_to_and_config_merged_again_does_not_double_it(app_of)
 
     client = app_of(Seen(), {"/": {"wsgi.pipeline": [("a", make)]}})
     client.app.merge({"/": {"response.stream": False}})
+    assert len(made) == 1
+    made.clear()
     client.app.wsgiapp.pipeline.append(("b", make))
     for _ in range(3):
         client.get("/")
@@ -432,10 +434,10 @@ def test_wrong_entry_is_refused_when_config_is_merged(entries, message):
         Application(None, config={"/": entries})
 
 
-def test_option_that_middleware_does_not_take_is_named():
-    app = Application(None, config={"/": {"wsgi.pipeline": [("c", Changer)], "wsgi.c.odl": 1}})
+def test_option_that_middleware_does_not_take_is_named_when_config_is_merged():
+    config = {"wsgi.pipeline": [("c", Changer)], "wsgi.c.odl": 1}
     with pytest.raises(ValueError, match=r"'c' cannot be made with the options \{'odl': 1\}"):
-        served(app)
+        Application(None, config={"/": config})
 
 
 # -- internal redirects ---------------------------------------------------------------------
