@@ -35,6 +35,7 @@ from cptoolkit.http.errors import (
     NotFound,
     TimeoutError,
 )
+from cptoolkit.pipeline import Pipeline, Use, use
 from cptoolkit.site import checker, config, engine, log, quickstart, server, tools, tree
 from cptoolkit.toolbox import Tool
 from cptoolkit.urls import url
@@ -47,9 +48,11 @@ __all__ = [
     "HTTPRedirect",
     "InternalRedirect",
     "NotFound",
+    "Pipeline",
     "TimeoutError",
     "Tool",
     "Tree",
+    "Use",
     "__version__",
     "checker",
     "config",
@@ -69,6 +72,7 @@ __all__ = [
     "tools",
     "tree",
     "url",
+    "use",
 ]
 
 module_aliases.install()

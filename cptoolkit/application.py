@@ -26,6 +26,9 @@ from cptoolkit.wsgi_pipeline import WSGIPipeline
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from cptoolkit.layer_tool import LayerTool
+    from cptoolkit.middleware.layer import Layer
+
 Dispatch = Callable[[str], Any]
 
 
@@ -66,6 +69,8 @@ class Application:
         self.namespaces["log"] = lambda name, value: setattr(self.log, name, value)
         self.namespaces["wsgi"] = self._configure_wsgi
         self.toolboxes = ObservedDict({"tools": tools})
+        self.layers: dict[LayerTool, list[tuple[dict[str, Any], Layer]]] = {}
+        """The layers that serve this application's tools, and the options that each is made of."""
         self.config = AppConfig()
         self.plans = Plans(self)
         self._dispatchers: tuple[int, dict[str, Dispatch]] = (-1, {})

@@ -14,18 +14,25 @@ from cptoolkit.toolbox import Tool
 if TYPE_CHECKING:
     import webob
 
+    from cptoolkit.application import Application
     from cptoolkit.plan import Plan
+
+
+MOST_LAYERS = 100
+"""Layers kept per tool and application; past that the oldest go, for options that never repeat."""
 
 
 class LayerTool(Tool):
     """A layer at a place on the timeline of hooks (reference, 7.2.1).
 
-    The layer is made once per resource. Its ``before`` runs at the hook point and priority of the
+    The layer is made once for each set of options that an application's config has for it, and
+    lives as long as that application. Its ``before`` runs at the hook point and priority of the
     tool, ``after`` at before_finalize, ``finish`` at on_end_request: so a hook of the user's that
     comes earlier on the timeline, an authentication say, comes before the layer too.
 
     :param layer: the class.
     :param after_priority: the priority at before_finalize, if not that of ``before``.
+    :param on_errors: whether ``after`` also gets the page that answers an unexpected exception.
     """
 
     def __init__(
@@ -35,10 +42,12 @@ class LayerTool(Tool):
         name: str | None = None,
         priority: float = 50,
         after_priority: float | None = None,
+        on_errors: bool = False,
     ) -> None:
         super().__init__(point, layer, name, priority)
         self.layer = layer
         self.after_priority = after_priority
+        self.on_errors = on_errors
 
     def options(self) -> Mapping[str, Any]:
         """The layer's options and their defaults."""
@@ -50,7 +59,7 @@ class LayerTool(Tool):
         return defaults
 
     def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
-        """Make the layer, and attach its methods.
+        """Attach the methods of the layer.
 
         :raises ValueError: if there is no such option, or the layer refuses its value.
         """
@@ -60,8 +69,7 @@ class LayerTool(Tool):
         after_priority = self.after_priority
         if after_priority is None:
             after_priority = before_priority
-        self.check(options)
-        layer = self.layer(**options)
+        layer = self.made(plan.app, options)
         kind = type(layer)
 
         def before() -> None:
@@ -74,6 +82,8 @@ class LayerTool(Tool):
 
         def after() -> None:
             request, response = current.get()
+            if layer.whole_bodies and not response.stream and type(response.app_iter) is not list:
+                response.collapse_body()
             answer = layer.after(request, response)
             if answer is not None and answer is not response:
                 take(answer)
@@ -86,8 +96,25 @@ class LayerTool(Tool):
             plan.attach(self._point, Hook(before, priority=before_priority))
         if kind.after is not Layer.after:
             plan.attach("before_finalize", Hook(after, priority=after_priority))
+            if self.on_errors:
+                plan.attach("after_error_response", Hook(after, priority=after_priority))
         if kind.finish is not Layer.finish:
             plan.attach("on_end_request", Hook(finish, failsafe=True, priority=after_priority))
+
+    def made(self, app: Application, options: dict[str, Any]) -> Layer:
+        """The layer with these options, as the application has it already or gets it now.
+
+        :raises ValueError: if there is no such option, or the layer refuses its value.
+        """
+        layers = app.layers.setdefault(self, [])
+        for known, layer in layers:
+            if known == options:
+                return layer
+        self.check(options)
+        layer = self.layer(**options)
+        layers.append((options, layer))
+        del layers[:-MOST_LAYERS]
+        return layer
 
 
 def take(answer: webob.Response) -> None:

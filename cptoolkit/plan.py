@@ -35,6 +35,7 @@ class Plan:
     """
 
     def __init__(self, app: Application, config: Mapping[str, Any]) -> None:
+        self.app = app
         self.config = config
         self.base: Plan | None = None
         """The plan that this one extends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from webob import Request, Response
 from webob.exc import HTTPException
@@ -22,6 +22,10 @@ class Layer:
     A subclass is a dataclass whose fields are its options, and overrides any of :meth:`before`,
     :meth:`after` and :meth:`finish`. Nothing of a request is kept on ``self``, which all threads
     share: what must travel goes into ``request.environ``.
+
+    As a tool, a layer may meet a request with :meth:`after` or :meth:`finish` alone, where an
+    earlier hook has refused it before :meth:`before` had its turn; and with :meth:`after` once
+    more, where a later one has refused the first response.
 
     :param app: the WSGI application within; None for a layer that is used as a tool.
     :raises TypeError: if there is no such option; names the nearest one.
@@ -40,14 +44,21 @@ class Layer:
                 raise TypeError(f"{cls.__name__} has no option {name!r}{hint}")
         return super().__new__(cls)
 
+    whole_bodies: ClassVar[bool] = False
+    """Whether, inside an Application, a body that is not streamed comes to :meth:`after` as one
+    block of bytes. Around a foreign application it comes as that has made it."""
+
     def __post_init__(self) -> None:
         app = self.app
         self.next: Callable[[Request], Response]
         """Hand a request to the application within, and get its response."""
         if isinstance(app, Layer):
             self.next = app.respond
+        elif app is None:
+            self.next = self._refuse_to_serve
         else:
-            self.next = self._call_app
+            self.next = lambda request: call(app, request.environ)
+        self._begins = type(self).before is not Layer.before
         self._finishes = type(self).finish is not Layer.finish
 
     def before(self, request: Request) -> Response | None:
@@ -77,11 +88,14 @@ class Layer:
         """Answer a request: :meth:`before`, the application within, :meth:`after`."""
         try:
             try:
-                response = self.before(request) or self.next(request)
+                answer = self.before(request) if self._begins else None
+                response = self.next(request) if answer is None else answer
             except HTTPException as refusal:
                 response = request.get_response(refusal)
             try:
-                response = self.after(request, response) or response
+                answer = self.after(request, response)
+                if answer is not None:
+                    response = answer
             except BaseException as error:
                 _close(response.app_iter)
                 if not isinstance(error, HTTPException):
@@ -99,7 +113,7 @@ class Layer:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        response = self.respond(Request(environ))
+        response = self.respond(_Request(environ))
         body: Iterable[bytes] = response.app_iter
         try:
             start_response(response.status, response.headerlist)
@@ -110,10 +124,22 @@ class Layer:
             return _Closing((), lambda: _close(body))
         return body
 
-    def _call_app(self, request: Request) -> Response:
-        if self.app is None:
-            raise TypeError(f"{type(self).__name__} has no application to hand the request to")
-        return call(self.app, request.environ)
+    def _refuse_to_serve(self, request: Request) -> Response:
+        raise TypeError(f"{type(self).__name__} has no application to hand the request to")
+
+    @classmethod
+    def filter_app_factory(
+        cls, app: WSGIApplication, global_conf: dict[str, str], **options: str
+    ) -> Self:
+        """Make the layer from the text of an INI file, as Paste Deploy does.
+
+        :param global_conf: the defaults of the file, which a layer does not look at.
+        :raises TypeError: if there is no such option.
+        :raises ValueError: if the layer refuses its value.
+        """
+        from cptoolkit.middleware.paste import option_from_text  # not above: few need it
+
+        return cls(app, **{name: option_from_text(cls, name, options[name]) for name in options})
 
     @classmethod
     def option_names(cls) -> list[str]:
@@ -144,7 +170,7 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
     body = app(environ, start_response)
     if started and not written:
         taken = True
-        return _response(started, body)
+        return _Response(started[0], list(started[1]), body)
     items = iter(body)
     first: list[bytes] = []
     try:
@@ -156,16 +182,27 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
             raise AssertionError("the application has not called start_response") from None
         raise
     taken = True
-    return _response(started, _Closing(chain(written, first, items), lambda: _close(body)))
+    rest = _Closing(chain(written, first, items), lambda: _close(body))
+    return _Response(started[0], list(started[1]), rest)
 
 
-def _response(started: list[Any], body: Iterable[bytes]) -> Response:
-    response = Response.__new__(Response)
-    response.__dict__.update(
-        _status=started[0], _headers=None, _headerlist=list(started[1]), _app_iter=body,
-        conditional_response=False,
-    )  # fmt: skip
-    return response
+class _Request(Request):
+    """A request made of what a WSGI host gives, without the tests of webob's constructor."""
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        self.__dict__["environ"] = environ
+
+
+class _Response(Response):
+    """The response of a WSGI application, made without what webob would add to it."""
+
+    conditional_response = False
+    _headers = None
+
+    def __init__(self, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]) -> None:
+        self._status = status
+        self._headerlist = headers
+        self._app_iter = body
 
 
 def _close(body: Any) -> None:

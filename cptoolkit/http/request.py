@@ -54,8 +54,6 @@ class Request(webob.Request):
     """What will make the body: a page handler, or None to keep the body that a hook has set."""
     is_index: bool | None = None
     """Whether the URL names a collection, and should end in a slash; None to leave it as it is."""
-    login: str | None = None
-    """The name of the user, once a tool has found it out."""
     plan: Plan | None = None
     """The compiled config of the resource, once it is known."""
     dispatch: Callable[[str], Any] | None = None
@@ -255,9 +253,24 @@ class Request(webob.Request):
         name = environ.get("SERVER_NAME", "")
         return Host(environ.get("SERVER_ADDR", ""), _port(environ.get("SERVER_PORT")), name)
 
+    @property
+    def login(self) -> str | None:
+        """The name of the user, once a tool, a layer or the host has found it out."""
+        environ = self.environ
+        login: str | None = environ.get("REMOTE_USER", environ.get("LOGON_USER"))
+        return login or None
+
+    @login.setter
+    def login(self, login: str | None) -> None:
+        self.environ["REMOTE_USER"] = "" if login is None else login
+
     @cached_property
     def unique_id(self) -> str:
-        """An identifier of this request alone (RFC 9562 UUID), made when first asked for."""
+        """An identifier of this request alone, made when first asked for: that of the request_id
+        layer, or else a UUID (RFC 9562)."""
+        known: str | None = self.environ.get("cptoolkit.request_id")
+        if known:
+            return known
         from uuid import uuid4  # not above: it looks at the platform, and few need it
 
         return str(uuid4())

@@ -441,3 +441,18 @@ def test_prev_is_the_request_before_an_internal_redirect(app_of):
             return f"{request.prev.path_info} {request.method} {request.query_string}"
 
     assert app_of(Root()).post("/", {"b": "2"}).text == "/ GET a=1"
+
+
+def test_user_that_the_host_has_found_out_is_the_login():
+    assert Request.blank("/", dict(REMOTE_USER="jon")).login == "jon"
+    assert Request.blank("/", dict(LOGON_USER="jon")).login == "jon"
+    assert Request.blank("/", dict()).login is None
+
+
+def test_login_is_seen_by_layers_further_out():
+    request = Request.blank("/")
+    request.login = "jon"
+    assert request.environ["REMOTE_USER"] == "jon"
+    request.login = None
+    assert request.login is None
+    assert not request.environ["REMOTE_USER"]

@@ -394,3 +394,64 @@ def test_layer_may_look_at_the_response_at_another_priority(app_of, notes):
         config[f"hooks.{point}"] = lambda: notes.append("hook")
     app_of(Root(), {"/": config}).get("/")
     assert notes == ["before", "hook", "hook", "after", "finish"]
+
+
+def test_layer_keeps_its_state_when_config_changes(app_of, notes):
+    cptoolkit.tools.journal = LayerTool("before_handler", Journal)
+    client = app_of(Root(), {"/": {"tools.journal.on": True, "tools.journal.notes": notes}})
+    client.get("/")
+    cptoolkit.config.update({"some.thing": 1})
+    client.app.merge({"/other": {"tools.journal.on": True}})
+    client.get("/")
+    client.get("/other")
+    [made] = client.app.layers.values()
+    assert len(made) == 1
+
+
+def test_layers_of_other_options_and_applications_are_others(app_of):
+    cptoolkit.tools.journal = LayerTool("before_handler", Journal)
+    config = {"/": {"tools.journal.on": True}, "/other": {"tools.journal.word": "x"}}
+    clients = [app_of(Root(), config) for _ in range(2)]
+    for client in clients:
+        assert client.get("/").headers["X-Word"] == "default"
+        assert client.get("/other").headers["X-Word"] == "x"
+    layers = [
+        layer for client in clients for _, layer in client.app.layers[cptoolkit.tools.journal]
+    ]
+    assert len(set(layers)) == 4
+
+
+class Whole(Layer):
+    """Notes the bodies that it sees."""
+
+    whole_bodies = True
+    seen: list = []
+
+    def after(self, request, response):
+        self.seen.append(response.app_iter)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_layer_may_want_bodies_whole_unless_they_are_streamed(app_of, stream):
+    class Ticks:
+        @cptoolkit.expose
+        def index(self):
+            yield from ["a", "b"]
+
+    cptoolkit.tools.whole = LayerTool("before_handler", Whole)
+    client = app_of(Ticks(), {"/": {"tools.whole.on": True, "response.stream": stream}})
+    Whole.seen.clear()
+    assert client.get("/").text == "ab"
+    assert (Whole.seen == [[b"ab"]]) is not stream
+
+
+@pytest.mark.parametrize("on_errors", [False, True])
+def test_layer_may_see_the_page_of_an_unexpected_error(app_of, on_errors):
+    class Broken:
+        @cptoolkit.expose
+        def index(self):
+            raise KeyError("unexpected")
+
+    cptoolkit.tools.journal = LayerTool("before_handler", Journal, on_errors=on_errors)
+    answer = app_of(Broken(), {"/": {"tools.journal.on": True}}).get("/", status=500)
+    assert ("X-Word" in answer.headers) is on_errors

@@ -1,0 +1,1 @@
+"""Sessions: what a server remembers of each of its users, around any WSGI application."""
