@@ -326,6 +326,32 @@ class Checker:
                         types[f"{namespace}.{name}"] = default
         return types
 
+    def check_layers(self) -> None:
+        """Tell of tools that refuse the options they are given, all of them together."""
+        for script_name, app in self._apps():
+            for section, entries in app.config.items():
+                if section.startswith("/") and isinstance(entries, Mapping):
+                    place = f"section [{section}] of the application at {script_name!r}"
+                    self._check_layers(app, self._merged(app, section), place)
+
+    def _check_layers(self, app: Any, conf: dict[str, Any], place: str) -> None:
+        for switch in [key for key, value in conf.items() if key.endswith(".on") and value]:
+            namespace, name = (*switch.split("."), "")[:2]
+            tool: Any = getattr(app.toolboxes.get(namespace), name, None)
+            # Of a static folder check_static_paths knows more to say.
+            if not hasattr(tool, "made") or name == "staticdir":
+                continue
+            prefix = f"{namespace}.{name}."
+            options = {key[len(prefix) :]: conf[key] for key in conf if key.startswith(prefix)}
+            for general in ("on", "priority"):
+                options.pop(general, None)
+            with suppress(ValueError):  # names that do not exist are told by another check
+                tool.check(options)
+                try:
+                    tool.made(app, options)
+                except (TypeError, ValueError) as error:
+                    _warn(f"In {place}, {error}")
+
     def check_static_paths(self) -> None:
         """Tell of static folders that are not there."""
         for script_name, app in self._apps():

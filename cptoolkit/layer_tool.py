@@ -111,7 +111,10 @@ class LayerTool(Tool):
             if known == options:
                 return layer
         self.check(options)
-        layer = self.layer(**options)
+        try:
+            layer = self.layer(**options)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.namespace}.{self._name} cannot be used: {error}") from error
         layers.append((options, layer))
         del layers[:-MOST_LAYERS]
         return layer

@@ -153,28 +153,30 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
     An application that calls ``start_response`` no sooner than when its body is drawn stays a
     stream: only what it gives until then is drawn.
     """
-    started: list[Any] = []
+    status: str | None = None
+    fields: list[tuple[str, str]] = []
     written: list[bytes] = []
     taken = False
 
     def start_response(
-        status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        new_status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        if started and exc_info is None:
+        nonlocal status, fields
+        if status is not None and exc_info is None:
             raise AssertionError("start_response was called twice without exc_info")
         if taken:  # PEP 3333: once the header fields are on their way, an error goes up
             raise exc_info[1].with_traceback(exc_info[2])
-        started[:] = [status, headers]
+        status, fields = new_status, headers
         return written.append
 
     body = app(environ, start_response)
-    if started and not written:
+    if status is not None and not written:
         taken = True
-        return _Response(started[0], list(started[1]), body)
+        return _Response(status, list(fields), body)
     items = iter(body)
     first: list[bytes] = []
     try:
-        while not started:
+        while status is None:
             first.append(next(items))
     except BaseException as error:
         _close(body)
@@ -183,7 +185,7 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
         raise
     taken = True
     rest = _Closing(chain(written, first, items), lambda: _close(body))
-    return _Response(started[0], list(started[1]), rest)
+    return _Response(status, list(fields), rest)
 
 
 class _Request(Request):

@@ -7,6 +7,8 @@ import pytest
 
 from cptoolkit.checks import Checker, CheckerWarning
 from cptoolkit.configuration import AppConfig, Config, NamespaceSet
+from cptoolkit.layer_tool import LayerTool
+from cptoolkit.middleware.layer import Layer
 from cptoolkit.toolbox import Tool
 
 KNOWN = {
@@ -20,7 +22,13 @@ KNOWN = {
 }
 
 
+class Demanding(Layer):
+    def __post_init__(self):
+        raise ValueError("need must be given")
+
+
 class Tools:
+    demanding = LayerTool("before_handler", Demanding, "demanding")
     encode = Tool("before_handler", lambda encoding=None: None, "encode")
     gzip = log_headers = sessions = Tool("before_finalize", lambda **options: None)
 
@@ -30,6 +38,7 @@ def make_app(config):
         config=AppConfig(config),
         toolboxes={"tools": Tools()},
         namespaces=NamespaceSet(log=print, db=print),
+        layers={},
         request_class=SimpleNamespace(namespaces=NamespaceSet(request=print, hooks=print)),
         root=None,
     )
@@ -363,3 +372,13 @@ def test_other_warnings_look_as_ever_afterwards(monkeypatch):
     monkeypatch.setattr(warnings, "formatwarning", as_ever := object())
     run(make_checker({}))
     assert warnings.formatwarning is as_ever
+
+
+def test_options_that_a_layer_refuses_are_told():
+    [finding] = findings({"/": {"tools.demanding.on": True}})
+    assert "section [/] of the application at ''" in finding
+    assert "tools.demanding cannot be used: need must be given" in finding
+
+
+def test_layer_that_is_off_is_not_tried():
+    assert findings({"/": {"tools.demanding.on": False}}) == []
