@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from cptoolkit import middleware
 from cptoolkit.context import current
 from cptoolkit.hooks import Hook
 from cptoolkit.middleware.layer import Layer
@@ -30,7 +31,8 @@ class LayerTool(Tool):
     tool, ``after`` at before_finalize, ``finish`` at on_end_request: so a hook of the user's that
     comes earlier on the timeline, an authentication say, comes before the layer too.
 
-    :param layer: the class.
+    :param layer: the class, or the name under which ``cptoolkit.middleware`` has it, from where it
+        is imported once it is needed.
     :param after_priority: the priority at before_finalize, if not that of ``before``.
     :param on_errors: whether ``after`` also gets the page that answers an unexpected exception.
     """
@@ -38,16 +40,33 @@ class LayerTool(Tool):
     def __init__(
         self,
         point: str,
-        layer: type[Layer],
+        layer: type[Layer] | str,
         name: str | None = None,
         priority: float = 50,
         after_priority: float | None = None,
         on_errors: bool = False,
     ) -> None:
-        super().__init__(point, layer, name, priority)
-        self.layer = layer
+        self._layer = layer
+        super().__init__(point, self.make, name, priority)
         self.after_priority = after_priority
         self.on_errors = on_errors
+
+    @property
+    def layer(self) -> type[Layer]:
+        """The class of the layer."""
+        layer = self._layer
+        if isinstance(layer, str):
+            layer = getattr(middleware, layer)
+            object.__setattr__(self, "_layer", layer)  # nothing that config is made of changes
+        return layer
+
+    def make(self, **options: Any) -> Layer:
+        """A layer with these options.
+
+        :raises TypeError: if there is no such option.
+        :raises ValueError: if the layer refuses its value.
+        """
+        return self.layer(**options)
 
     def options(self) -> Mapping[str, Any]:
         """The layer's options and their defaults."""
@@ -75,15 +94,16 @@ class LayerTool(Tool):
         def before() -> None:
             answer = layer.before(current.get()[0])
             if answer is not None:
+                request, response = current.get()
+                response.drop_body()  # what an earlier hook may have put there
                 take(answer)
-                request = current.get()[0]
                 request.handler = None
                 request.process_request_body = False
 
         def after() -> None:
             request, response = current.get()
-            if layer.whole_bodies and not response.stream and type(response.app_iter) is not list:
-                response.collapse_body()
+            if layer.whole_bodies:
+                response.gather_body()
             answer = layer.after(request, response)
             if answer is not None and answer is not response:
                 take(answer)
@@ -112,7 +132,7 @@ class LayerTool(Tool):
                 return layer
         self.check(options)
         try:
-            layer = self.layer(**options)
+            layer = self.make(**options)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{self.namespace}.{self._name} cannot be used: {error}") from error
         layers.append((options, layer))
@@ -122,8 +142,4 @@ class LayerTool(Tool):
 
 def take(answer: webob.Response) -> None:
     """Make the current response say what another one says."""
-    response = current.get()[1]
-    response.status = answer.status
-    response.app_iter = answer.app_iter
-    # After the body, for setting that would take the length away.
-    response.headerlist = list(answer.headerlist)
+    current.get()[1].take(answer.status, answer.headerlist, answer.app_iter)

@@ -6,8 +6,13 @@ layer may. All of these change the list in place, so that such a mapping sees it
 
 from __future__ import annotations
 
+import re
+
 Fields = list[tuple[str, str]]
 """(name, value) pairs, as PEP 3333 has them."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # section 5.5
 
 
 def get(fields: Fields, name: str) -> str | None:
@@ -46,6 +51,20 @@ def put_default(fields: Fields, name: str, value: str) -> None:
     fields.append((name, value))
 
 
+def put_defaults(fields: Fields, items: Fields, names: frozenset[str]) -> None:
+    """Set those of several fields that there are none of yet.
+
+    :param items: one name may come several times, for a field that does.
+    :param names: all the names of the items, in lower case.
+    """
+    for other, _ in fields:
+        if other.lower() in names:
+            present = {name.lower() for name, _ in fields}
+            fields.extend([item for item in items if item[0].lower() not in present])
+            return
+    fields.extend(items)
+
+
 def remove(fields: Fields, *names: str) -> None:
     """Take away all fields of these names."""
     fields[:] = [item for item in fields if item[0].lower() not in names]
@@ -67,3 +86,28 @@ def add_vary(fields: Fields, *names: str) -> None:
     """
     if joined(fields, "vary").strip() != "*":
         add_elements(fields, "Vary", *names)
+
+
+def checked_name(name: object) -> str:
+    """The name of a field, if it is one.
+
+    :raises ValueError: if it is no token (RFC 9110, section 5.1).
+    """
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        raise ValueError(f"the name of a header field must be a token of RFC 9110, got {name!r}")
+    return name
+
+
+def checked(name: object, value: object) -> tuple[str, str]:
+    """A field that can be sent as it is.
+
+    :raises ValueError: if the name is no token; if the value is no str of ISO-8859-1, or holds
+        CR, LF or another control character (RFC 9110, section 5.5).
+    """
+    field_name = checked_name(name)
+    if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        raise ValueError(
+            f"the header field {field_name} must be text of ISO-8859-1 without control "
+            f"characters, got {value!r}"
+        )
+    return field_name, value

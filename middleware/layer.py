@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from webob import Request, Response
 from webob.exc import HTTPException
+
+from cptoolkit.middleware import fields
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -45,8 +48,8 @@ class Layer:
         return super().__new__(cls)
 
     whole_bodies: ClassVar[bool] = False
-    """Whether, inside an Application, a body that is not streamed comes to :meth:`after` as one
-    block of bytes. Around a foreign application it comes as that has made it."""
+    """Whether, inside an Application, a body comes to :meth:`after` as a list, unless it is
+    streamed or has said its length. Around a foreign application it comes as that has made it."""
 
     def __post_init__(self) -> None:
         app = self.app
@@ -58,8 +61,17 @@ class Layer:
             self.next = self._refuse_to_serve
         else:
             self.next = lambda request: call(app, request.environ)
-        self._begins = type(self).before is not Layer.before
-        self._finishes = type(self).finish is not Layer.finish
+        kind = type(self)
+        self._begins = kind.before is not Layer.before
+        self._finishes = kind.finish is not Layer.finish
+        # Such a layer does not look at responses, so that none has to be made for it.
+        self._only_begins = (
+            self._begins
+            and not self._finishes
+            and kind.after is Layer.after
+            and kind.respond is Layer.respond
+            and app is not None
+        )
 
     def before(self, request: Request) -> Response | None:
         """Look at a request on its way in.
@@ -91,7 +103,7 @@ class Layer:
                 answer = self.before(request) if self._begins else None
                 response = self.next(request) if answer is None else answer
             except HTTPException as refusal:
-                response = request.get_response(refusal)
+                response = refused(refusal, request.environ)
             try:
                 answer = self.after(request, response)
                 if answer is not None:
@@ -100,20 +112,31 @@ class Layer:
                 _close(response.app_iter)
                 if not isinstance(error, HTTPException):
                     raise
-                response = request.get_response(error)
+                response = refused(error, request.environ)
         except BaseException:
             if self._finishes:
                 self.finish(request, None)
             raise
         if self._finishes:
-            fields = list(response.headerlist)
+            headers = list(response.headerlist)
             response.app_iter = _Closing(response.app_iter, lambda: self.finish(request, response))
-            response.headerlist = fields  # webob takes the length away with the body
+            response.headerlist = headers  # webob takes the length away with the body
         return response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        response = self.respond(_Request(environ))
+        request = _Request(environ)
+        if self._only_begins:
+            try:
+                answer = self.before(request)
+            except HTTPException as refusal:
+                answer = refused(refusal, environ)
+            if answer is None:
+                served: WSGIApplication = self.app  # type: ignore[assignment]
+                return served(environ, start_response)
+            response = answer
+        else:
+            response = self.respond(request)
         body: Iterable[bytes] = response.app_iter
         try:
             start_response(response.status, response.headerlist)
@@ -144,7 +167,7 @@ class Layer:
     @classmethod
     def option_names(cls) -> list[str]:
         """The names of the options, as they stand in config and in the constructor."""
-        return [f.name for f in fields(cls) if f.init and f.name != "app"]
+        return [f.name for f in dataclass_fields(cls) if f.init and f.name != "app"]
 
 
 def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
@@ -154,25 +177,25 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
     stream: only what it gives until then is drawn.
     """
     status: str | None = None
-    fields: list[tuple[str, str]] = []
+    headers: list[tuple[str, str]] = []
     written: list[bytes] = []
     taken = False
 
     def start_response(
-        new_status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        new_status: str, new_headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        nonlocal status, fields
+        nonlocal status, headers
         if status is not None and exc_info is None:
             raise AssertionError("start_response was called twice without exc_info")
         if taken:  # PEP 3333: once the header fields are on their way, an error goes up
             raise exc_info[1].with_traceback(exc_info[2])
-        status, fields = new_status, headers
+        status, headers = new_status, new_headers
         return written.append
 
     body = app(environ, start_response)
     if status is not None and not written:
         taken = True
-        return _Response(status, list(fields), body)
+        return Answer(status, list(headers), body)
     items = iter(body)
     first: list[bytes] = []
     try:
@@ -185,7 +208,20 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
         raise
     taken = True
     rest = _Closing(chain(written, first, items), lambda: _close(body))
-    return _Response(status, list(fields), rest)
+    return Answer(status, list(headers), rest)
+
+
+def refused(refusal: HTTPException, environ: WSGIEnvironment) -> Response:
+    """The response that an HTTP exception stands for, in the form that the client takes best.
+
+    ``Location`` stays as it is: webob would put the Host in front of it, which a client may have
+    made up (RFC 9110, section 10.2.2, takes relative ones).
+    """
+    response = call(refusal, environ)
+    location = fields.get(refusal.wsgi_response.headerlist, "location")
+    if location is not None:
+        fields.put(response.headerlist, "Location", location)
+    return response
 
 
 class _Request(Request):
@@ -195,7 +231,7 @@ class _Request(Request):
         self.__dict__["environ"] = environ
 
 
-class _Response(Response):
+class Answer(Response):
     """The response of a WSGI application, made without what webob would add to it."""
 
     conditional_response = False

@@ -70,9 +70,11 @@ PROXY_FIELDS = frozenset(
         "HTTP_X_FORWARDED_HOST",
         "HTTP_X_FORWARDED_PROTO",
         "HTTP_X_REAL_IP",
+        "cptoolkit.proxy.original",
     }
 )
-"""Where proxies leave their mark in the environ: whose address it is, then, is not known."""
+"""Where proxies, and the layer for them, leave their mark in the environ: whose address it is,
+then, is not known."""
 
 ErrorPage = str | os.PathLike[str] | Callable[..., Any]
 """An ``error_page.*`` setting: the path of a template, or a function that gives the page."""

@@ -14,6 +14,7 @@ import webob
 from cptoolkit.http.elements import HeaderElement
 from cptoolkit.http.errors import TimeoutError
 from cptoolkit.http.headers import ResponseHeaders, header_value, valid_status
+from cptoolkit.middleware import fields
 
 HTML = ("Content-Type", "text/html")
 HTML_UTF8 = ("Content-Type", "text/html;charset=utf-8")
@@ -100,6 +101,17 @@ class Response(webob.Response):
     def header_list(self) -> list[tuple[str, str]]:
         """The header fields as (name, value) pairs."""
         return self._headerlist
+
+    def take(self, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]) -> None:
+        """Say what a response that is made already says.
+
+        :param status: code and reason.
+        :param headers: (name, value) pairs, of which a copy is kept.
+        """
+        self._status = status
+        self._headerlist = list(headers)
+        self._headers = None
+        self._app_iter = body
 
     @property
     def cookie(self) -> SimpleCookie:
@@ -205,7 +217,14 @@ class Response(webob.Response):
         finally:
             _close(body)
         self._app_iter = [whole]
+        if type(body) is EncodingIterator:  # a generator may have set the Content-Type
+            self.mark_charset()
         return whole
+
+    def gather_body(self) -> None:
+        """Collapse the body, unless it is to be streamed or has said how long it is."""
+        if not (self.stream or type(self._app_iter) is list) and self.content_length is None:
+            self.collapse_body()
 
     def finalize(self) -> None:
         """Make status, header fields and body fit to be sent: the last step before sending."""
@@ -250,12 +269,7 @@ class Response(webob.Response):
             length = len(body[0])
         else:
             length = len(self.collapse_body())
-            if type(body) is EncodingIterator:  # a generator may have set the Content-Type
-                self.mark_charset()
-        if said:
-            self.headers["Content-Length"] = str(length)
-        else:
-            self._headerlist.append(("Content-Length", str(length)))
+        fields.put(headers, "Content-Length", str(length))
 
     def drop_body(self) -> None:
         """Let go of the body unsent, as for HEAD."""

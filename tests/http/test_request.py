@@ -444,9 +444,9 @@ def test_prev_is_the_request_before_an_internal_redirect(app_of):
 
 
 def test_user_that_the_host_has_found_out_is_the_login():
-    assert Request.blank("/", dict(REMOTE_USER="jon")).login == "jon"
-    assert Request.blank("/", dict(LOGON_USER="jon")).login == "jon"
-    assert Request.blank("/", dict()).login is None
+    assert Request.blank("/", {"REMOTE_USER": "jon"}).login == "jon"
+    assert Request.blank("/", {"LOGON_USER": "jon"}).login == "jon"
+    assert Request.blank("/", {}).login is None
 
 
 def test_login_is_seen_by_layers_further_out():
