@@ -334,12 +334,17 @@ def _mount_point(script_name: str) -> str:
 
 def favicon() -> Iterable[bytes]:
     """The icon that is served at ``/favicon.ico`` where the application has none of its own."""
+    from io import BytesIO
     from pkgutil import get_data  # reads from a zip file, too
 
-    response = serving.response
-    response.headers["Content-Type"] = "image/x-icon"
-    response.headers["Cache-Control"] = "max-age=86400"
-    return [get_data("cptoolkit", "favicon.ico") or b""]
+    from cptoolkit.middleware.etags import tag_of
+    from cptoolkit.static_functions import serve_fileobj
+
+    icon = get_data("cptoolkit", "favicon.ico") or b""
+    headers = serving.response.headers
+    headers["Cache-Control"] = "max-age=86400"
+    headers["ETag"] = tag_of(icon)
+    return serve_fileobj(BytesIO(icon), "image/x-icon")
 
 
 favicon.exposed = True  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Mapping
 from types import MethodType
-from typing import Any
+from typing import Any, NoReturn
 
 from cptoolkit.context import current, serving
 from cptoolkit.handlers import LateParamPageHandler, PageHandler
@@ -74,7 +74,7 @@ class Dispatcher:
         request = current.get()[0]
         found, vpath = self.find_handler(path_info)
         if found is None:
-            request.handler = NotFound()
+            request.handler = nothing_here
         elif vpath:
             # A slash that was quoted in the URL is part of its segment.
             request.handler = LateParamPageHandler(found, *[s.replace("%2F", "/") for s in vpath])
@@ -145,7 +145,7 @@ class Dispatcher:
                 by_path = len(so_far) < longest
             trail.append((node, after, len(sources)))
 
-        handler, left_over = None, 0
+        handler, left_over, defaults_at = None, 0, -1
         for index in range(len(trail) - 1, -1, -1):
             candidate, after, sources_until = trail[index]
             if candidate is None:
@@ -156,6 +156,7 @@ class Dispatcher:
                 config = getattr(getattr(default, "__func__", default), "_cp_config", None)
                 if config:
                     sources.insert(sources_until, config)
+                    defaults_at = sources_until
                 request.is_index = path.endswith("/")
                 handler, left_over = default, after
                 break
@@ -167,7 +168,7 @@ class Dispatcher:
         static = None
         for source in sources:
             if "tools.staticdir.dir" in source:
-                static = _static_section(sources, trail, names)
+                static = _static_section(sources, trail, names, defaults_at)
                 break
         request.plan = app.plans.merged(sources, static)
         return handler, segments[total - left_over :] if left_over > 1 else []
@@ -187,17 +188,33 @@ class Dispatcher:
 
 
 def _static_section(
-    sources: list[Mapping[str, Any]], trail: list[tuple[Any, int, int]], names: list[str]
+    sources: list[Mapping[str, Any]],
+    trail: list[tuple[Any, int, int]],
+    names: list[str],
+    defaults_at: int,
 ) -> str:
-    """The path of the deepest object or section that says ``tools.staticdir.dir``."""
+    """The path of the deepest object or section that says ``tools.staticdir.dir``.
+
+    :param defaults_at: which of the sources is that of a ``default`` method, whose path is that
+        of the object that has it; -1 for none.
+    """
     found = 0
     for number, source in enumerate(sources):
         if "tools.staticdir.dir" in source:
             found = number
+    path = names[:-1]  # the last one is the "index" that nobody asked for
     for _, left, until in trail:
-        if found < until:
-            return "/" + "/".join(names[: len(names) - left])
-    return "/" + "/".join(names)
+        if found < until or found == until == defaults_at:
+            return "/" + "/".join(path[: len(names) - left])
+    return "/" + "/".join(path)
+
+
+def nothing_here() -> NoReturn:
+    """The handler of a path that leads nowhere.
+
+    :raises NotFound: always.
+    """
+    raise NotFound()
 
 
 class MethodDispatcher(Dispatcher):
@@ -211,7 +228,7 @@ class MethodDispatcher(Dispatcher):
         request, response = current.get()
         resource, vpath = self.find_handler(path_info)
         if resource is None:
-            request.handler = NotFound()
+            request.handler = nothing_here
             return
         allowed = [name for name in METHODS if getattr(resource, name, None) is not None]
         if "GET" in allowed and "HEAD" not in allowed:
@@ -274,7 +291,7 @@ class RoutesDispatcher:
     def __call__(self, path_info: str) -> None:
         """Set the handler and the plan of the current request."""
         found = self.find_handler(path_info)
-        current.get()[0].handler = LateParamPageHandler(found) if found else NotFound()
+        current.get()[0].handler = LateParamPageHandler(found) if found else nothing_here
 
     def find_handler(self, path_info: str) -> Callable[..., Any] | None:
         """The method that the first matching pattern names; None without one."""

@@ -43,6 +43,14 @@ def test_head_of_the_icon_has_its_length_alone(tree):
     assert (response.content_length, response.body) == (len(ICON), b"")
 
 
+def test_browser_that_has_the_icon_gets_304(tree):
+    tree.mount(Root())
+    tag = fetch(tree).headers["ETag"]
+    response = fetch(tree, headers={"If-None-Match": tag})
+    assert (response.status_code, response.body) == (304, b"")
+    assert response.headers["Cache-Control"] == "max-age=86400"
+
+
 def test_icon_of_the_application_wins(tree):
     class Own(Root):
         @cptoolkit.expose

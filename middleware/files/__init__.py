@@ -1,0 +1,1 @@
+"""Files as answers: static folders, ranges, types."""

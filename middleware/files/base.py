@@ -1,0 +1,116 @@
+"""What the layers for files have in common: options, header fields, and answers from memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webob import Response
+
+from cptoolkit.middleware.files.cache import FileCache, StoredFile
+from cptoolkit.middleware.files.media_types import checked_types, media_type
+from cptoolkit.middleware.layer import Layer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+logger = logging.getLogger("cptoolkit.static")
+
+
+@dataclass(kw_only=True, eq=False)
+class Static(Layer):
+    """A layer that may answer with files."""
+
+    root: str | os.PathLike[str] | None = ""
+    """An absolute directory, if the path of the file or directory is relative to one."""
+
+    match: str = ""
+    """A regular expression that the path of the URL has to match somewhere, or the request is
+    none of the layer's business."""
+
+    content_types: Mapping[str, str] | None = None
+    """Media types by extension, such as ``{"gif": "image/gif"}``, that count over those of
+    :mod:`mimetypes`."""
+
+    precompressed: bool = True
+    """Whether a file beside the one asked for, with ``.br``, ``.zst`` or ``.gz`` after its name
+    and not older, is sent to clients that accept its coding (RFC 9110, section 12.5.3)."""
+
+    max_age: int | None = None
+    """Seconds for which clients may use a file without asking; None to say nothing of it."""
+
+    debug: bool = False
+    """Whether to log what becomes of each request (level INFO)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._match = pattern("match", self.match)
+        self._types = checked_types(self.content_types)
+        if self.max_age is not None and (type(self.max_age) is not int or self.max_age < 0):
+            raise ValueError(f"max_age must be 0 or more seconds, or None, got {self.max_age!r}")
+        self._freshness = "" if self.max_age is None else f"max-age={self.max_age}"
+        self._cache = FileCache()
+
+    def _stored(self, key: Hashable, path: str, cache_control: str) -> StoredFile:
+        """A file with its headers, which is kept under a key.
+
+        :raises OSError: if it cannot be read.
+        """
+        fields = [("Content-Type", media_type(path, self._types))]
+        if cache_control:
+            fields.append(("Cache-Control", cache_control))
+        stored = StoredFile(path, fields, self.precompressed, self._is_allowed)
+        self._cache.put(key, stored)
+        return stored
+
+    def _known(self, environ: WSGIEnvironment, key: Hashable) -> Response | None:
+        """The answer with a file that is kept under a key; None if none is, or not as it was."""
+        stored = self._cache.get(key)
+        if stored is None:
+            return None
+        try:
+            return self._answer(environ, stored)
+        except OSError:  # it has changed since it was looked at
+            self._cache.drop(key)
+            return None
+
+    def _answer(self, environ: WSGIEnvironment, stored: StoredFile) -> Response:
+        """The answer with a file.
+
+        :raises OSError: if it cannot be read, or has changed just now.
+        :raises webob.exc.HTTPException: 412 or 416.
+        """
+        form = stored.form_for(environ)
+        if self.debug:
+            self._log(environ["PATH_INFO"], f"answered with {form.path!r}")
+        return form.answer(environ)
+
+    def _is_allowed(self, path: str) -> bool:
+        """Whether a file that is there may be sent."""
+        return True
+
+    def _log(self, url_path: str, what: str) -> None:
+        if self.debug:
+            logger.info("%s: %s", url_path, what)
+
+
+def pattern(option: str, pattern: str) -> re.Pattern[str] | None:
+    """A regular expression that an option gives; None for "".
+
+    :raises ValueError: if it is none.
+    """
+    try:
+        return re.compile(pattern) if pattern else None
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f"{option} must be a regular expression, got {pattern!r}: {error}"
+        ) from None
+
+
+def text_of(path: str) -> str:
+    """A ``PATH_INFO`` as people read it."""
+    return path.encode("latin-1", "replace").decode("utf-8", "replace")
