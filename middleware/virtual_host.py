@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from cptoolkit.middleware.forwarding.addresses import Network, Peers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,10 +22,12 @@ class VirtualHost:
     section 7.2).
 
     Case does not count, nor does a dot at the end. A name with its port wins over the bare name,
-    which stands for every port.
+    which stands for every port. With an application that refuses as ``default``, such as
+    ``webob.exc.HTTPNotFound()``, the names are the list of hosts that are served at all.
 
     :raises TypeError: if one of the applications cannot be called.
-    :raises ValueError: if one of the names is no host name, or is there twice.
+    :raises ValueError: if one of the names is no host name, or is there twice, or ``trusted``
+        holds what is no address, or is there without ``use_x_forwarded_host``.
     """
 
     default: WSGIApplication
@@ -35,6 +39,10 @@ class VirtualHost:
     use_x_forwarded_host: bool = False
     """Whether ``X-Forwarded-Host``, of several the last, counts over ``Host``. Right only behind a
     proxy that sets or removes the field: anybody else's clients would choose what they reach."""
+
+    trusted: str | Network | Sequence[str | Network] = ()
+    """Addresses and networks of the proxies whose ``X-Forwarded-Host`` counts, ``"unix"`` for one
+    that comes through a Unix socket; without them everybody's does."""
 
     def __post_init__(self) -> None:
         if not callable(self.default):
@@ -48,6 +56,9 @@ class VirtualHost:
                 raise ValueError(f"domains has {host!r} twice, once as {name!r}")
             apps[host] = app
         self.domains = MappingProxyType(apps)
+        self._peers = Peers("trusted", self.trusted)
+        if self._peers and not self.use_x_forwarded_host:
+            raise ValueError("trusted says whose X-Forwarded-Host counts: set use_x_forwarded_host")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
@@ -56,7 +67,9 @@ class VirtualHost:
     def find(self, environ: WSGIEnvironment) -> WSGIApplication:
         """The application that answers a request."""
         asked = environ.get("HTTP_HOST", "")
-        if self.use_x_forwarded_host:
+        if self.use_x_forwarded_host and (
+            not self._peers or self._peers.hold(environ.get("REMOTE_ADDR", ""))
+        ):
             forwarded = environ.get("HTTP_X_FORWARDED_HOST", "")
             # Proxies append. What stands before the last one's may be the client's invention.
             asked = forwarded.rpartition(",")[2].strip() or asked

@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from webob import Request, Response
+from webob.exc import HTTPNotFound
 from webtest import TestApp
 
+from cptoolkit.middleware.forwarding.proxy import Proxy
 from cptoolkit.middleware.virtual_host import VirtualHost
 
 
@@ -66,6 +68,40 @@ def test_forwarded_host_counts_where_asked_for(vhost):
 def test_of_several_forwarded_hosts_the_last_counts(vhost):
     trusting = VirtualHost(vhost.default, vhost.domains, use_x_forwarded_host=True)
     assert ask(trusting, "inner", HTTP_X_FORWARDED_HOST="example.org:8080, example.org") == "org"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "answer"),
+    [
+        pytest.param("10.0.0.0/8", "10.0.0.1", "org", id="a trusted proxy"),
+        pytest.param("10.0.0.0/8", "192.0.2.1", "default", id="a stranger"),
+        pytest.param("10.0.0.0/8", "", "default", id="a Unix socket"),
+        pytest.param("unix", "", "org", id="a trusted Unix socket"),
+        pytest.param((), "192.0.2.1", "org", id="anybody"),
+    ],
+)
+def test_forwarded_host_counts_from_trusted_proxies_alone(vhost, trusted, peer, answer):
+    trusting = VirtualHost(vhost.default, vhost.domains, True, trusted)
+    environ = {"HTTP_X_FORWARDED_HOST": "example.org", "REMOTE_ADDR": peer}
+    assert ask(trusting, "inner", **environ) == answer
+
+
+def test_trusted_proxies_without_a_field_to_trust_are_refused():
+    with pytest.raises(ValueError, match="set use_x_forwarded_host"):
+        VirtualHost(text("default"), {}, trusted="10.0.0.1")
+
+
+def test_host_that_the_proxy_layer_has_read_counts(vhost):
+    behind = Proxy(vhost, trusted="10.0.0.1")
+    environ = {"HTTP_X_FORWARDED_HOST": "example.org"}
+    assert ask(behind, "inner", REMOTE_ADDR="10.0.0.1", **environ) == "org"
+    assert ask(behind, "inner", REMOTE_ADDR="192.0.2.1", **environ) == "default"
+
+
+def test_default_that_refuses_makes_a_list_of_allowed_hosts():
+    vhost = VirtualHost(HTTPNotFound(), {"example.org": text("here")})
+    assert ask(vhost, "example.org") == "here"
+    assert Request.blank("http://evil/").get_response(vhost).status_int == 404
 
 
 def test_application_gets_the_request_as_it_came():

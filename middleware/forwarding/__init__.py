@@ -1,0 +1,1 @@
+"""What proxies say of a request, and whom to believe."""
