@@ -1,19 +1,15 @@
-"""Make what the logs are written of: time stamps, escaped text, and the access line."""
+"""Make what the logs are written of: time stamps, and the access line."""
 
 from __future__ import annotations
 
-import datetime
-import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from string import Formatter
 from typing import Any
 
-from cptoolkit.nearest import did_you_mean
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
+from cptoolkit.middleware.observing.log_escapes import escape_field
+from cptoolkit.middleware.observing.log_escapes import escape_text as escape_text
+from cptoolkit.middleware.observing.log_formats import MONTHS, fields_of, rfc3339
 
 # Time stamps
 
@@ -28,7 +24,7 @@ def timestamp() -> str:
     if second != known:
         t = time.localtime(second)
         text = (
-            f"[{t.tm_mday:02}/{_MONTHS[t.tm_mon - 1]}/{t.tm_year:04}"
+            f"[{t.tm_mday:02}/{MONTHS[t.tm_mon - 1]}/{t.tm_year:04}"
             f":{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}]"
         )
         _stamp = (second, text)
@@ -37,42 +33,7 @@ def timestamp() -> str:
 
 def timestamp_rfc3339() -> str:
     """The time in UTC as ``2026-11-22T08:11:50.123456Z`` (RFC 3339)."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return now.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
-# Escaping
-
-_NOT_PLAIN = re.compile(r"[^ !#-\[\]-~]")
-_C_NOTATION = {'"': '\\"', "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_BYTES = [_C_NOTATION.get(chr(n), chr(n) if 32 <= n < 127 else f"\\x{n:02x}") for n in range(256)]
-
-# Control characters (C0, C1, DEL), what Unicode calls line and paragraph ends, and what turns
-# the direction of writing. Left are tab and newline: tracebacks have many lines.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# A line of its own that begins like one of ours could have been written by a client.
-_STAMP_IN_TEXT = re.compile(r"\n(?=\[\d\d/[A-Z])")
-
-
-def escape_field(value: str) -> str:
-    """Return ``value`` as printable ASCII that can stand between double quotes.
-
-    Quotes and backslashes get a backslash, tab and line ends their C notation, and the UTF-8
-    bytes of everything else ``\\xhh``, as in Apache's access log.
-    """
-    if not _NOT_PLAIN.search(value):
-        return value
-    return "".join([_BYTES[byte] for byte in value.encode("utf-8", "surrogatepass")])
-
-
-def escape_text(text: str) -> str:
-    """Return ``text`` with its control characters escaped, but for tab and newline.
-
-    Lines within it that begin like a line of the log are indented by one blank.
-    """
-    if _UNSAFE.search(text):
-        text = _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
-    return _STAMP_IN_TEXT.sub("\n ", text) if "\n[" in text else text
+    return rfc3339(time.time())
 
 
 # The access line
@@ -105,22 +66,8 @@ def atoms_of(template: str) -> tuple[tuple[str, Atom], ...]:
     :raises ValueError: if there is nothing in it, something that :data:`ATOMS` has not, or a
         format that text has not.
     """
-    fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
-    if not fields:
-        raise ValueError(f"access_log_format has nothing like {{h}} or {{r}} in it: {template!r}")
-    for field in fields:
-        if field not in ATOMS:
-            raise ValueError(
-                f"access_log_format: {{{field}}} is none of {', '.join(ATOMS)}"
-                f" in {template!r}{did_you_mean(field, ATOMS)}"
-            )
-    try:
-        template.format(**dict.fromkeys(fields, "-"))
-    except (LookupError, ValueError) as error:
-        raise ValueError(
-            f"access_log_format cannot be filled in: {error!r} in {template!r}"
-        ) from error
-    return tuple((field, ATOMS[field]) for field in sorted(fields))
+    fields = fields_of(template, ATOMS, "access_log_format")
+    return tuple((field, ATOMS[field]) for field in fields)
 
 
 def access_line(template: str, request: Any, response: Any) -> str:

@@ -1,0 +1,1 @@
+"""What is told of each exchange: the access log, and live statistics."""
