@@ -88,6 +88,12 @@ class Serving:
 serving = Serving()
 
 
+def _session() -> Any:
+    exchange = current.get(None)
+    found = None if exchange is None else exchange[0].environ.get("cptoolkit.session")
+    return serving.session if found is None else found  # or what says that there is none
+
+
 class Proxy:
     """Stands for an object that is another one in each request."""
 
@@ -155,7 +161,7 @@ def _current_response() -> Any:
 
 request: Request = Proxy("request", _current_request)  # type: ignore[assignment]
 response: Response = Proxy("response", _current_response)  # type: ignore[assignment]
-session: Any = Proxy("session", lambda: serving.session)
+session: Any = Proxy("session", _session)
 
 
 class ThreadData(local):

@@ -84,7 +84,10 @@ def add_vary(fields: Fields, *names: str) -> None:
 
     :param names: spelt as they should stand in ``Vary``.
     """
-    if joined(fields, "vary").strip() != "*":
+    present = joined(fields, "vary")
+    if not present:
+        fields.append(("Vary", ", ".join(names)))
+    elif present.strip() != "*":
         add_elements(fields, "Vary", *names)
 
 

@@ -118,9 +118,8 @@ class Layer:
                 self.finish(request, None)
             raise
         if self._finishes:
-            headers = list(response.headerlist)
-            response.app_iter = _Closing(response.app_iter, lambda: self.finish(request, response))
-            response.headerlist = headers  # webob takes the length away with the body
+            body = _Closing(response.app_iter, lambda: self.finish(request, response))
+            replace_body(response, body)
         return response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -222,6 +221,14 @@ def refused(refusal: HTTPException, environ: WSGIEnvironment) -> Response:
     if location is not None:
         fields.put(response.headerlist, "Location", location)
     return response
+
+
+def replace_body(response: Response, body: Iterable[bytes]) -> None:
+    """Put something else in the place of a body of the same length.
+
+    webob's own way would take the Content-Length away, and look for it first.
+    """
+    response._app_iter = body  # type: ignore[attr-defined]
 
 
 class _Request(Request):

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
+import pwd
 import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +110,198 @@ def pytest_make_collect_report() -> Generator[None, Any, Any]:
     report = yield
     fail_instead_of_skipping(report)
     return report
+
+
+class Service:
+    """A real server on a free port of this machine, with data in a folder of its own.
+
+    :param command: makes the command line, given the folder and the port.
+    :param url: the server's address, in which ``{port}`` stands for the port.
+    :param ready: whether the server on a port does what it is there for.
+    :param end: the signal that ends it at once, without time to tidy up.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        command: Callable[[Path, int], list[str]],
+        url: str,
+        ready: Callable[[int], bool],
+        end: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="cptoolkit-tests-"))
+        self.user: dict[str, Any] = {}
+        if os.geteuid() == 0:  # PostgreSQL refuses to be root, and no other server has to be
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            self.user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        self._command, self._ready, self._end = command, ready, end
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._url = url
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return self._url.format(port=self.port)
+
+    def start(self) -> None:
+        """Start it, on the port and with the data it has had before; return when it answers."""
+        if self._process is not None:
+            return
+        deadline = time.monotonic() + 20
+        while not self._starts(self.port or free_port()):
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+
+    def _starts(self, port: int) -> bool:
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                self._command(self.folder, port),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **self.user,
+            )
+        deadline = time.monotonic() + 20
+        while process.poll() is None:
+            if self._ready(port):
+                self._process, self.port = process, port
+                self._guard = self._guard_of(process)
+                return True
+            if time.monotonic() > deadline:
+                process.send_signal(self._end)
+                process.wait()
+            time.sleep(0.01)
+        return False
+
+    def _guard_of(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+        """What ends the server, and its folder, if the tests are killed."""
+        # Its input ends when this process does, whatever the reason.
+        script = 'read -r _; kill -s "$1" "$2"; kill -s CONT "$2"; sleep 1; rm -rf "$3"'
+        names = [self._end.name.removeprefix("SIG"), str(process.pid), str(self.folder)]
+        return subprocess.Popen(
+            ["sh", "-c", script, "guard", *names],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """End it as a crash does."""
+        if self._process is None or self._guard is None:
+            return
+        self._guard.kill()
+        self._guard.communicate()
+        self._process.send_signal(self._end)
+        self._process.wait()
+        self._process = self._guard = None
+
+    def freeze(self) -> None:
+        """Let it hang: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)  # until all of its threads have stopped
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def run(self, command: list[str]) -> None:
+        """Run a program as the user who the server runs as."""
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True, **self.user)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((Service.host, 0))
+        return probe.getsockname()[1]
+
+
+def answers(port: int, question: bytes, answer: bytes) -> bool:
+    try:
+        with socket.create_connection((Service.host, port), timeout=5) as connection:
+            connection.sendall(question)
+            return connection.recv(100).startswith(answer)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def running(service: Service, *preparations: list[str]) -> Iterator[Service]:
+    try:
+        for command in preparations:
+            service.run(command)
+        service.start()
+        yield service
+    finally:
+        service.stop()
+        shutil.rmtree(service.folder)
+
+
+def program(name: str, *places: str) -> str:
+    """The path of a program; without it the test is skipped."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *places]))
+    if found is None:
+        pytest.skip(f"needs {name}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def memcached_server() -> Iterator[Service]:
+    """A memcached for this process. Its url is ``host:port``."""
+    binary = program("memcached")
+
+    def command(folder: Path, port: int) -> list[str]:
+        return [binary, "-l", Service.host, "-p", str(port), "-U", "0", "-t", "1"]
+
+    def ready(port: int) -> bool:
+        return answers(port, b"version\r\n", b"VERSION")
+
+    with running(Service(command, "127.0.0.1:{port}", ready)) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Service]:
+    """A Redis for this process, which keeps its data when it is stopped."""
+    binary = program("redis-server")
+
+    def command(folder: Path, port: int) -> list[str]:
+        options = {"--bind": Service.host, "--port": str(port), "--dir": str(folder)}
+        options |= {"--save": "", "--appendonly": "yes", "--appendfsync": "no"}
+        return [binary, *(text for option in options.items() for text in option)]
+
+    def ready(port: int) -> bool:
+        return answers(port, b"PING\r\n", b"+PONG")
+
+    with running(Service(command, "redis://127.0.0.1:{port}/0", ready)) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Service]:
+    """A PostgreSQL for this process. Its url is one for SQLAlchemy with psycopg."""
+    folders = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    binary, initdb, pg_isready = (
+        program(name, *folders) for name in ("postgres", "initdb", "pg_isready")
+    )
+
+    def command(folder: Path, port: int) -> list[str]:
+        settings = [f"listen_addresses={Service.host}", "unix_socket_directories=", "fsync=off"]
+        options = [text for setting in settings for text in ("-c", setting)]
+        return [binary, "-D", str(folder / "data"), "-p", str(port), *options]
+
+    def ready(port: int) -> bool:
+        asked = [pg_isready, "-q", "-h", Service.host, "-p", str(port)]
+        return subprocess.run(asked, check=False).returncode == 0
+
+    url = "postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+    # SIGQUIT ends the servers of the connections too; SIGKILL would leave them to find out.
+    service = Service(command, url, ready, signal.SIGQUIT)
+    options = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale"]
+    with running(service, [initdb, "-D", str(service.folder / "data"), *options]):
+        yield service

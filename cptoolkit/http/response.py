@@ -255,12 +255,16 @@ class Response(webob.Response):
         headers = self._headerlist
         if self._status[:3] in NO_BODY or self._status[0] == "1":
             self.drop_body()
-            headers[:] = [item for item in headers if item[0].lower() != "content-length"]
+            fields.remove(headers, "content-length")
             return
         if self.stream:
             return
         body = self._app_iter
-        said = len(headers) > 1 and any(name.lower() == "content-length" for name, _ in headers)
+        said = False
+        for name, _ in headers:
+            if len(name) == 14 and name.lower() == "content-length":
+                said = True
+                break
         # A handler that says how long its body is knows better than to have it collected. But of
         # text it may have counted the characters.
         if said and not (type(body) is list and any(body)):
@@ -269,7 +273,10 @@ class Response(webob.Response):
             length = len(body[0])
         else:
             length = len(self.collapse_body())
-        fields.put(headers, "Content-Length", str(length))
+        if said:
+            fields.put(headers, "Content-Length", str(length))
+        else:
+            headers.append(("Content-Length", str(length)))
 
     def drop_body(self) -> None:
         """Let go of the body unsent, as for HEAD."""

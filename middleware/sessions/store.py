@@ -67,7 +67,7 @@ class Store(ABC):
 
     @abstractmethod
     def touch(self, id: str, expires: float) -> None:
-        """Let a session live until another time. One that is not there is not made."""
+        """Let a session live until another time; one that has expired stays so."""
 
     @abstractmethod
     def delete(self, id: str) -> None:
@@ -81,7 +81,7 @@ class Store(ABC):
         :raises LockTimeout: if another one has held it all the time.
         """
 
-    def clean_up(self, now: float) -> None:
+    def clean_up(self, now: float) -> None:  # noqa: B027, for most need not do anything
         """Remove what has expired, for stores that do not see to that themselves."""
 
     def exists(self, id: str) -> bool:
@@ -90,6 +90,9 @@ class Store(ABC):
             return self.load(id) is not None
         except BrokenRecord:
             return False
+
+    def __bool__(self) -> bool:
+        return True  # also while it is empty
 
     @abstractmethod
     def __len__(self) -> int:

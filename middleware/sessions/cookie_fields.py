@@ -1,0 +1,144 @@
+"""The cookie that carries a session: how it is read, set and deleted (RFC 6265)."""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+from functools import lru_cache
+from time import time
+from typing import TYPE_CHECKING, Literal, cast
+
+from cptoolkit.middleware.fields import Fields, joined, put
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+SAMESITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
+"""The values of SameSite as they are written (RFC 6265bis, section 5.6.7)."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_UNSAFE = re.compile("[^ -:<-~]")  # controls, ";" and what is not ASCII
+
+
+class SessionCookie:
+    """Reads and writes one cookie, by settings that are the same for all requests.
+
+    The parameters are those of :class:`~cptoolkit.middleware.sessions.Sessions`.
+
+    :raises ValueError: if a setting cannot stand in a cookie.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "session_id",
+        path: str | None = None,
+        path_header: str | None = None,
+        domain: str | None = None,
+        secure: bool | None = None,
+        httponly: bool = True,
+        samesite: Literal["Lax", "Strict", "None"] | None = "Lax",
+        partitioned: bool = False,
+        persistent: bool = True,
+    ) -> None:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"name must be the name of a cookie, got {name!r}")
+        for option, text in (("path", path), ("domain", domain)):
+            if text is not None and (not text or _UNSAFE.search(text)):
+                raise ValueError(f"{option} must be plain text without ';', got {text!r}")
+        sites = None if samesite is None else SAMESITE.get(str(samesite).lower(), "")
+        if sites == "":
+            raise ValueError(f"samesite must be 'Lax', 'Strict', 'None' or None, got {samesite!r}")
+        cross_site = partitioned or sites == "None"
+        if cross_site and secure is False:
+            raise ValueError(
+                "secure must not be False with samesite='None' or partitioned=True: browsers "
+                "refuse such a cookie"
+            )
+        self.name = name
+        self.persistent = persistent
+        self._path = path
+        self._path_key = None
+        if path_header:
+            self._path_key = "HTTP_" + path_header.upper().replace("-", "_")
+        self._secure = True if cross_site else secure
+        self._tail = ""
+        if domain:
+            self._tail += f"; Domain={domain}"
+        if httponly:
+            self._tail += "; HttpOnly"
+        if sites is not None:
+            self._tail += f"; SameSite={sites}"
+        if partitioned:
+            self._tail += "; Partitioned"
+        self._values = re.compile(rf'(?:^|;)\s*{re.escape(name)}="?([^";,\s]*)').findall
+        self._start = f"{name}="
+
+    def read(self, environ: WSGIEnvironment) -> str | None:
+        """The value that the client sent; None if it sent none.
+
+        Of several, the first: clients put the one for the longest path there (RFC 6265, 5.4).
+        """
+        sent = environ.get("HTTP_COOKIE")
+        if not sent or self._start not in sent:
+            return None
+        if sent.startswith(self._start) and ";" not in sent and '"' not in sent:
+            return cast(str, sent[len(self._start) :].strip())  # the only one, as most often
+        values = self._values(sent)
+        return values[0] if values else None
+
+    def put(self, fields: Fields, environ: WSGIEnvironment, value: str, max_age: int) -> None:
+        """Have the client keep a value, unless the application has set the cookie itself.
+
+        :param max_age: in seconds; only for a cookie that survives the browser's end.
+        """
+        self._put(
+            fields, environ, value + _lifetime(int(time()), max_age) if self.persistent else value
+        )
+
+    def put_deletion(self, fields: Fields, environ: WSGIEnvironment) -> None:
+        """Have the client forget the cookie."""
+        self._put(fields, environ, _lifetime(0, 0))
+
+    def _put(self, fields: Fields, environ: WSGIEnvironment, value: str) -> None:
+        controlled = False
+        for name, known in fields:
+            name = name.lower()
+            if name == "set-cookie" and known.startswith(self._start):
+                return
+            controlled = controlled or name == "cache-control"
+        secure = self._secure
+        if secure is None:
+            secure = environ["wsgi.url_scheme"] == "https"
+        tail = f"{self._tail}; Secure" if secure else self._tail
+        path = self._path or self._sent_path(environ)
+        fields.append(("Set-Cookie", f"{self._start}{value}; Path={path}{tail}"))
+        if controlled:
+            make_private(fields)
+        else:
+            fields.append(("Cache-Control", "private"))
+
+    def _sent_path(self, environ: WSGIEnvironment) -> str:
+        if self._path_key is None:
+            return "/"
+        path: str = environ.get(self._path_key, "")
+        return path if path.startswith("/") and not _UNSAFE.search(path) else "/"
+
+
+@lru_cache(maxsize=16)
+def _lifetime(now: int, max_age: int) -> str:
+    # Max-Age is right whatever the client's clock says, Expires for those that lack it.
+    return f"; Expires={formatdate(now + max_age, usegmt=True)}; Max-Age={max_age}"
+
+
+def make_private(fields: Fields) -> None:
+    """Keep a response with a cookie out of shared caches, if the application has not done so.
+
+    RFC 9111, section 5.2.2.7. What would let them store it nevertheless is taken away.
+    """
+    said = [item.strip() for item in joined(fields, "cache-control").split(",") if item.strip()]
+    names = [item.partition("=")[0].strip().lower() for item in said]
+    if {"private", "no-store", "no-cache"}.isdisjoint(names):
+        shared = ("public", "s-maxage")
+        kept = [item for item, name in zip(said, names, strict=True) if name not in shared]
+        put(fields, "Cache-Control", ", ".join(["private", *kept]))
