@@ -18,6 +18,7 @@ from cptoolkit.module_aliases import PACKAGE, SameModule
 from cptoolkit.nearest import did_you_mean
 
 ALIASES: dict[str, tuple[str, ...]] = {
+    "_cache": ("caching_functions",),
     "_cpchecker": ("checks",),
     "_cpcompat": ("compat",),
     "_cpconfig": ("configuration",),
@@ -32,11 +33,25 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "_cpwsgi": ("middleware.virtual_host", "wsgi_pipeline"),
     "_helper": ("decorators", "urls"),
     "lib": (),
-    "lib.cptools": ("handler_tools",),
+    "lib.auth_basic": ("auth_functions", "middleware.auth.basic"),
+    "lib.auth_digest": ("auth_functions", "middleware.auth.ha1", "middleware.auth.digest"),
+    "lib.caching": ("caching_functions",),
+    "lib.cptools": (
+        "handler_tools",
+        "proxy_functions",
+        "static_functions",
+        "middleware.auth.session_auth",
+    ),
     "lib.encoding": ("handler_tools",),
     "lib.httputil": ("http.values", "http.headers", "http.elements", "http.query"),
     "lib.jsontools": ("handler_tools",),
     "lib.reprconf": ("configuration", "config_files"),
+    "lib.sessions": (
+        "session_functions",
+        "middleware.sessions.session",
+        "middleware.sessions.stored",
+    ),
+    "lib.static": ("static_functions",),
     "lib.xmlrpcutil": ("xmlrpc",),
 }
 """CherryPy's module names, and the modules in which their contents are now; of a name that is in

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -148,7 +149,7 @@ def untouched_session() -> Call:
 
 
 def our_gzip() -> Call:
-    from cptoolkit.middleware.compress import Gzip
+    from cptoolkit.middleware.compression.compress import Gzip
 
     return request(Gzip(page), HTTP_ACCEPT_ENCODING="gzip")
 
@@ -168,9 +169,12 @@ def gzip_tool(name: str) -> Call:
 
 
 def static_folder() -> str:
-    folder = tempfile.mkdtemp()
-    (Path(folder) / "small.css").write_bytes(b"body { color: black }\n" * 20)
-    return folder
+    folder = Path(tempfile.mkdtemp())
+    file = folder / "small.css"
+    file.write_bytes(b"body { color: black }\n" * 20)
+    for path in (file, folder):
+        os.utime(path, (1_000_000_000, 1_000_000_000))  # files of a moment ago are not kept
+    return str(folder)
 
 
 def static_tool(name: str) -> Call:
@@ -180,25 +184,45 @@ def static_tool(name: str) -> Call:
     return request(app, path="/static/small.css")
 
 
-def our_static() -> Call:
-    from cptoolkit.middleware.static import StaticDir
+def our_static() -> Any:
+    from cptoolkit.middleware.files.static import StaticDir
 
-    return request(
-        StaticDir(bare, dir=static_folder(), section="/static"), path="/static/small.css"
-    )
+    return StaticDir(bare, dir=static_folder(), section="/static")
 
 
-def whitenoise() -> Call:
+def whitenoise() -> Any:
     from whitenoise import WhiteNoise
 
-    return request(WhiteNoise(bare, static_folder(), "/static"), path="/static/small.css")
+    return WhiteNoise(bare, static_folder(), "/static")
 
 
-def shared_data() -> Call:
+def shared_data() -> Any:
     from werkzeug.middleware.shared_data import SharedDataMiddleware
 
-    app = SharedDataMiddleware(bare, {"/static": static_folder()})
-    return request(app, path="/static/small.css")
+    return SharedDataMiddleware(bare, {"/static": static_folder()})
+
+
+def around_bare(ask: Callable[[Any], Call]) -> dict[str, Callable[[], Call]]:
+    return {
+        OURS: lambda: ask(our_static()),
+        "WhiteNoise": lambda: ask(whitenoise()),
+        "SharedDataMiddleware": lambda: ask(shared_data()),
+    }
+
+
+def known(app: Any) -> Call:
+    """Requests for a file that the client has already."""
+    found: dict[str, str] = {}
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> None:
+        found.update({name.lower(): value for name, value in headers})
+
+    body = app(environ("/static/small.css", ""), start_response)
+    getattr(body, "close", lambda: None)()
+    fields = {"HTTP_IF_MODIFIED_SINCE": found["last-modified"]}
+    if "etag" in found:
+        fields["HTTP_IF_NONE_MATCH"] = found["etag"]
+    return request(app, "304 Not Modified", "/static/small.css", **fields)
 
 
 def basic_tool(name: str) -> Call:
@@ -248,7 +272,7 @@ FORWARDED = {
 
 
 def our_proxy() -> Call:
-    from cptoolkit.middleware.proxy import Proxy
+    from cptoolkit.middleware.forwarding.proxy import Proxy
 
     return request(Proxy(bare), **FORWARDED)
 
@@ -277,11 +301,12 @@ CASES: dict[str, dict[str, Callable[[], Call]]] = {
     "gzip around WSGI": {OURS: our_gzip, "bare zlib": bare_zlib},
     "gzip as tool": as_tool(gzip_tool),
     "small static file as tool": as_tool(static_tool),
-    "small static file around WSGI": {
-        OURS: our_static,
-        "WhiteNoise": whitenoise,
-        "SharedDataMiddleware": shared_data,
-    },
+    "small static file around WSGI": around_bare(
+        lambda app: request(app, path="/static/small.css")
+    ),
+    "static file, answered with 304": around_bare(known),
+    "no such static file": around_bare(lambda app: request(app, path="/static/none.css")),
+    "not below the static section": around_bare(request),
     "basic authentication": as_tool(basic_tool),
     "ETag, answered with 304": as_tool(etag_tool),
     "MethodDispatcher": as_tool(methods),
