@@ -144,7 +144,8 @@ def test_any_stack_of_layers_gives_valid_responses(stack, path, headers):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(LAYERS), max_size=5, unique_by=id), PATHS, CLIENTS)
 def test_head_has_the_status_and_the_fields_of_get(stack, path, headers):
-    headers.pop("If-None-Match", None)  # a tag that is made of the body is unknown to HEAD
+    # A tag that is made of the body is unknown to HEAD, and Range means GET alone (RFC 9110, 14.2).
+    headers = {name: headers[name] for name in headers if name not in ("If-None-Match", "Range")}
     app = Pipeline(*stack)(site)
     get = ask(app, path, "GET", headers)
     app = Pipeline(*stack)(site)  # what the first request has left behind is gone
