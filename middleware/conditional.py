@@ -105,6 +105,8 @@ def matches(field: str, etag: str | None, *, strong: bool) -> bool:
         return True
     if not etag or (strong and etag.startswith("W/")):
         return False
+    if field == etag:  # what clients send, as a rule
+        return True
     if strong:
         return etag in _TAGS.findall(field)
     opaque = etag.removeprefix("W/")

@@ -213,9 +213,12 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
 def refused(refusal: HTTPException, environ: WSGIEnvironment) -> Response:
     """The response that an HTTP exception stands for, in the form that the client takes best.
 
+    To HEAD it is that to GET, whose body is left out where it goes to the host.
     ``Location`` stays as it is: webob would put the Host in front of it, which a client may have
     made up (RFC 9110, section 10.2.2, takes relative ones).
     """
+    if environ["REQUEST_METHOD"] == "HEAD":  # to which webob gives other fields than to GET
+        environ = {**environ, "REQUEST_METHOD": "GET"}
     response = call(refusal, environ)
     location = fields.get(refusal.wsgi_response.headerlist, "location")
     if location is not None:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from webob import Request, Response
 from webob.exc import HTTPException, HTTPServiceUnavailable
 
-from cptoolkit.middleware.layer import Layer, call
+from cptoolkit.middleware.layer import Layer, refused
 
 logger = logging.getLogger("cptoolkit.timeout")
 
@@ -56,7 +56,7 @@ class Timeout(Layer):
         try:
             response, context = self.run(lambda: self._begin(Request(inner)), inner, _discard)
         except HTTPException as refusal:
-            return call(refusal, request.environ)
+            return refused(refusal, environ)
         inner["wsgi.input"] = environ["wsgi.input"]
         environ.clear()
         environ.update(inner)

@@ -101,8 +101,8 @@ def parse_basic(token: str, charset: str = "utf-8") -> tuple[str, str]:
 def checkpassword_dict(user_password_dict: Mapping[str, str]) -> CheckPassword:
     """A function for ``checkpassword`` that looks in a mapping of names to plain passwords.
 
-    How long it takes tells nothing of them, nor whether there is such a user. Users without a
-    password, or with an empty one, are let in with none.
+    How long it takes tells nothing of them, nor whether there is such a user. A user whose
+    password is empty cannot get in.
 
     :param user_password_dict: may change while it is in use.
     """

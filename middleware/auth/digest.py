@@ -48,9 +48,10 @@ class DigestAuth(Layer):
     the password too. Anybody else gets a 401, and loses a ``REMOTE_USER`` from further out.
     Credentials that cannot be read, or are for another URI, get a 400.
 
-    Clients choose among the algorithms on offer the first that they know. Some know MD5 alone
-    and stumble over others, such as Python's urllib before 3.14: have ``algorithms=["MD5"]`` for
-    them. Bodies are not protected (``qop=auth-int``): that would mean to read them first.
+    Clients answer the first challenge whose algorithm they know (section 3.7). Some fail if that
+    is not the first of all, such as Python's urllib before 3.14, which knows MD5 alone: so MD5
+    comes first. Where no client is like that, have ``algorithms=["SHA-256", "MD5"]``. Bodies are
+    not protected (``qop=auth-int``): that would mean to read them first.
 
     A request that comes a second time is a replay, and gets a 401 with ``stale=true``, upon
     which clients try again by themselves. Of several processes each knows of its own requests
@@ -71,8 +72,8 @@ class DigestAuth(Layer):
     """The encoding of user names; ISO-8859-1 where they are not in it. Clients are told if it is
     UTF-8, the one that section 4 lets them be told. HA1 is always made of UTF-8."""
     algorithms: Sequence[str] | None = None
-    """"SHA-256", "MD5", or these with "-sess", the first choice first. None means all that
-    ``get_ha1`` can serve, which is MD5 for a function of realm and username."""
+    """"MD5", "SHA-256", or these with "-sess", the first choice first. None means all that
+    ``get_ha1`` can serve, MD5 first; that is MD5 alone for a function of realm and username."""
     nonce_lifetime: float = 600
     """Seconds for which a nonce is good; then clients get another without asking the user."""
     debug: bool = False

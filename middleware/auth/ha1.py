@@ -15,10 +15,12 @@ from threading import Lock
 from typing import Any, Protocol
 
 HASHES: dict[str, Callable[[bytes], Any]] = {
-    "SHA-256": hashlib.sha256,
     "MD5": hashlib.md5,
+    "SHA-256": hashlib.sha256,
 }
-"""The hash functions by their names in challenges, the strongest first."""
+"""The hash functions by their names in challenges, in the order in which they are offered: MD5
+first, since many clients answer the first challenge or none, and all of them know MD5. The attacks
+that there are on it, collisions (RFC 6151, section 2), do not help to guess a response."""
 
 LENGTHS = {64: "SHA-256", 32: "MD5"}
 """The algorithms by the number of hex digits of their hashes."""
@@ -30,7 +32,7 @@ class Ha1Getter(Protocol):
     """What the functions here return."""
 
     algorithms: tuple[str, ...]
-    """The algorithms for which every user has an HA1, the strongest first."""
+    """The algorithms for which every user has an HA1, in the order of :data:`HASHES`."""
 
     def __call__(self, realm: str, username: str, algorithm: str = "MD5") -> str | None:
         """The HA1 of a user in hex; None if there is no such user."""
@@ -39,7 +41,7 @@ class Ha1Getter(Protocol):
 def make_ha1(username: str, realm: str, password: str, algorithm: str = "MD5") -> str:
     """The HA1 of a user, as :func:`get_ha1_dict` and htdigest files have it.
 
-    :param algorithm: "SHA-256" or "MD5".
+    :param algorithm: "MD5" or "SHA-256".
     """
     digest: str = HASHES[algorithm](f"{username}:{realm}:{password}".encode()).hexdigest()
     return digest
@@ -149,7 +151,7 @@ def _read_htdigest(filename: str) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def _common(available: Iterable[set[str]]) -> tuple[str, ...]:
-    """The algorithms that are in each of several sets, the strongest first."""
+    """The algorithms that are in each of several sets, in the order of HASHES."""
     sets = list(available)
     if not sets:
         return ("MD5",)  # what the reference's functions stand for

@@ -231,7 +231,7 @@ class Cache(Layer):
         except BaseException:
             self._land(visit, False)
             raise
-        return not_modified(environ, sent)
+        return not_modified(sent)
 
     def respond(self, request: Request) -> Response:
         try:

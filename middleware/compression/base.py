@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -20,9 +20,6 @@ from cptoolkit.middleware.fields import Fields, add_vary, joined, put, remove
 from cptoolkit.middleware.layer import Layer
 
 log = logging.getLogger("cptoolkit.compress")
-
-LONGEST_FIELD = 1000
-"""An Accept-Encoding of more characters counts as none; those of browsers have about 30."""
 
 WITHOUT_CONTENT = frozenset({"204", "205"})
 
@@ -67,8 +64,7 @@ class Compression(Layer, ABC):
     """Bodies of fewer bytes are left as they are, unless the client has refused that."""
 
     debug: bool = False
-    """Whether to log what was done to each response, and why: by the logger
-    ``cptoolkit.middleware.compression.compress``, with level INFO."""
+    """Whether to log what was done to each response, and why (level INFO)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,7 +74,7 @@ class Compression(Layer, ABC):
             media_patterns(several("mime_types", self.mime_types)).match
         )
         self._encoders = self.available()
-        self._choose = lru_cache(maxsize=128)(partial(choose, codings=tuple(self._encoders)))
+        self._codings = tuple(self._encoders)
 
     @abstractmethod
     def available(self) -> dict[str, Callable[[], Encoder]]:
@@ -116,12 +112,12 @@ class Compression(Layer, ABC):
             return "not compressed: is a part of something"
 
         field = request.environ.get("HTTP_ACCEPT_ENCODING", "")
-        coding, identity = self._choose(field if len(field) <= LONGEST_FIELD else "")
+        coding, identity = choose(field, self._codings)
         method = request.environ["REQUEST_METHOD"]
         if coding is None:
             # What another method has done cannot be taken back by a refusal.
             if not identity and status[0] == "2" and method in ("GET", "HEAD"):
-                offers = ", ".join(["identity", *self._encoders])
+                offers = ", ".join(["identity", *self._codings])
                 raise HTTPNotAcceptable(offers, headers=[("Vary", "Accept-Encoding")])
             return "not compressed: the client takes none of the codings, or rather none"
         return self._encode(response, said, coding, must=not identity)

@@ -20,8 +20,7 @@ from cptoolkit.middleware.errors.begun_body import BegunBody, begin, close
 from cptoolkit.middleware.errors.failure_log import log_failure
 from cptoolkit.middleware.errors.problem import Problem, fill
 from cptoolkit.middleware.forwarding.local import is_local
-from cptoolkit.middleware.layer import Layer, call
-from cptoolkit.middleware.observing.observer import replace_body
+from cptoolkit.middleware.layer import Layer, call, replace_body
 
 if TYPE_CHECKING:
     from cptoolkit.middleware.errors.debugger import Debugger

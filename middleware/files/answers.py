@@ -101,7 +101,7 @@ def select(
     return 200, []
 
 
-Signature = tuple[int, int, int, int, int]
+Signature = tuple[int, ...]
 
 
 def signature_of(found: os.stat_result) -> Signature:
@@ -145,6 +145,13 @@ class FileForm:
     def weight(self) -> int:
         """The bytes of it that are held in memory."""
         return len(self._data or b"")
+
+    def is_current(self) -> bool:
+        """Whether the file is the same, and has not changed since."""
+        try:
+            return signature_of(os.stat(self.path)) == self.signature
+        except OSError:
+            return False
 
     def answer(self, environ: WSGIEnvironment) -> Response:
         """The answer to a GET or HEAD.

@@ -85,17 +85,16 @@ class Static(Layer):
         :raises webob.exc.HTTPException: 412 or 416.
         """
         form = stored.form_for(environ)
-        if self.debug:
-            self._log(environ["PATH_INFO"], f"answered with {form.path!r}")
+        self._log(environ.get("PATH_INFO", ""), "answered with %r", form.path)
         return form.answer(environ)
 
     def _is_allowed(self, path: str) -> bool:
         """Whether a file that is there may be sent."""
         return True
 
-    def _log(self, url_path: str, what: str) -> None:
+    def _log(self, url_path: str, what: str, *about: object) -> None:
         if self.debug:
-            logger.info("%s: %s", url_path, what)
+            logger.info(f"%s: {what}", url_path, *about)
 
 
 def pattern(option: str, pattern: str) -> re.Pattern[str] | None:

@@ -6,19 +6,19 @@ import os
 import stat
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
-from functools import lru_cache
 from threading import Lock
-from time import time
+from time import monotonic, time
 from typing import Any
 
-from webob.acceptparse import create_accept_encoding_header
-
+from cptoolkit.middleware.compression.accept_encoding import choose
 from cptoolkit.middleware.fields import Fields
-from cptoolkit.middleware.files.answers import UNSETTLED_SECONDS, FileForm, signature_of
+from cptoolkit.middleware.files.answers import UNSETTLED_SECONDS, FileForm
 
 SIBLINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 """Extensions of files that were compressed beforehand, by content coding, the favourite first."""
+
+KEPT_SECONDS = 5.0
+"""How long a file is kept without asking anew what siblings it has, and whether it may be sent."""
 
 
 class StoredFile:
@@ -32,7 +32,7 @@ class StoredFile:
     :raises OSError: if the file cannot be read.
     """
 
-    __slots__ = ("_folder", "_folder_mtime", "forms", "original")
+    __slots__ = ("_codings", "_until", "forms", "original")
 
     def __init__(
         self,
@@ -41,8 +41,7 @@ class StoredFile:
         precompressed: bool = False,
         is_allowed: Callable[[str], bool] = lambda path: True,
     ) -> None:
-        self._folder = os.path.dirname(path) if precompressed else ""
-        self._folder_mtime = os.stat(self._folder).st_mtime_ns if precompressed else 0
+        self._until = monotonic() + KEPT_SECONDS
         found = os.stat(path)
         siblings = {}
         for coding, extension in SIBLINGS.items() if precompressed else ():
@@ -54,6 +53,7 @@ class StoredFile:
         self.forms = {
             coding: FileForm(sibling, fields, coding) for coding, sibling in siblings.items()
         }
+        self._codings = tuple(siblings)
 
     @staticmethod
     def _is_newer(sibling: str, original: os.stat_result) -> bool:
@@ -65,13 +65,8 @@ class StoredFile:
         return stat.S_ISREG(found.st_mode) and int(found.st_mtime) >= int(original.st_mtime)
 
     def is_current(self) -> bool:
-        """Whether nothing has changed since: neither the file, nor what siblings it has."""
-        try:
-            return signature_of(os.stat(self.original.path)) == self.original.signature and (
-                not self._folder or os.stat(self._folder).st_mtime_ns == self._folder_mtime
-            )
-        except OSError:
-            return False
+        """Whether it may be sent as it is: the file has not changed since."""
+        return monotonic() < self._until and self.original.is_current()
 
     def is_settled(self) -> bool:
         """Whether its last change is so long ago that a new one would show."""
@@ -83,13 +78,13 @@ class StoredFile:
 
         :raises OSError: if that form has changed.
         """
-        accepted = environ.get("HTTP_ACCEPT_ENCODING") if self.forms else None
-        if not accepted:
+        if not self.forms:
             return self.original
-        form = self.forms.get(best_coding(accepted, tuple(self.forms)))
-        if form is None:
+        coding, _ = choose(environ.get("HTTP_ACCEPT_ENCODING", ""), self._codings)
+        if coding is None:
             return self.original
-        if signature_of(os.stat(form.path)) != form.signature:
+        form = self.forms[coding]
+        if not form.is_current():
             raise OSError(f"{form.path!r} has changed")
         return form
 
@@ -97,23 +92,6 @@ class StoredFile:
     def weight(self) -> int:
         """The bytes that are held in memory."""
         return self.original.weight + sum(form.weight for form in self.forms.values())
-
-
-def best_coding(accepted: str, codings: tuple[str, ...]) -> str:
-    """The content coding that an ``Accept-Encoding`` likes best (RFC 9110, section 12.5.3).
-
-    :param codings: on offer, the favourite first.
-    :returns: "identity" for none of them, also where the client refuses even that.
-    """
-    # What is remembered is bounded in number, so it has to be in length.
-    return (_best_coding if len(accepted) < 200 else _best_coding.__wrapped__)(accepted, codings)
-
-
-@lru_cache(maxsize=256)
-def _best_coding(accepted: str, codings: tuple[str, ...]) -> str:
-    offers = create_accept_encoding_header(accepted).acceptable_offers([*codings, "identity"])
-    best: str = offers[0][0] if offers else "identity"
-    return best
 
 
 class FileCache:
@@ -138,8 +116,10 @@ class FileCache:
         file = self._files.get(key)
         if file is None or not file.is_current():
             return None
-        with suppress(KeyError):  # another thread may just have thrown it out
+        try:
             self._files.move_to_end(key)
+        except KeyError:  # another thread has just thrown it out
+            pass
         return file
 
     def put(self, key: Hashable, file: StoredFile) -> None:

@@ -17,10 +17,12 @@ def segments_of(path: str) -> list[str] | None:
 
     :returns: None if no WSGI host could have meant it (PEP 3333: text of ISO-8859-1).
     """
-    try:
-        return [segment for segment in os.fsdecode(path.encode("latin-1")).split("/") if segment]
-    except UnicodeError:
-        return None
+    if not path.isascii():
+        try:
+            path = os.fsdecode(path.encode("latin-1"))
+        except UnicodeError:
+            return None
+    return [segment for segment in path.split("/") if segment]
 
 
 def is_plain(segment: str, *, dotfiles: bool = False, windows: bool = os.name == "nt") -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from cptoolkit.middleware.files.cache import StoredFile
 from cptoolkit.middleware.files.paths import absolute, is_inside, is_plain, segments_of
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger("cptoolkit.static")
 
@@ -55,7 +56,7 @@ class StaticFile(Static):
             return None
         path = environ.get("PATH_INFO", "")
         if self._match is not None and not self._match.search(text_of(path)):
-            self._log(path, f"does not match {self.match!r}")
+            self._log(path, "does not match %r", self.match)
             return None
         answer = self._known(environ, self._path)
         if answer is not None:
@@ -64,7 +65,7 @@ class StaticFile(Static):
             stored = self._stored(self._path, self._path, self._freshness)
             return self._answer(environ, stored)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            self._log(path, f"cannot be sent: {error}")
+            self._log(path, "cannot be sent: %s", error)
             return None
 
 
@@ -118,13 +119,24 @@ class StaticDir(Static):
         if not os.path.isdir(self._folder):
             logger.warning("StaticDir: there is no directory %r", self._folder)
 
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._may_mean_file(environ) or not self._only_begins:
+            return super().__call__(environ, start_response)
+        # What most requests are for; they need not be made objects of.
+        served: WSGIApplication = self.app  # type: ignore[assignment]
+        return served(environ, start_response)
+
+    def _may_mean_file(self, environ: WSGIEnvironment) -> bool:
+        path = environ.get("PATH_INFO", "")
+        return environ["REQUEST_METHOD"] in METHODS and (
+            path.startswith(self._begins_with) or "//" in path
+        )
+
     def before(self, request: Request) -> Response | None:
         environ = request.environ
-        if environ["REQUEST_METHOD"] not in METHODS:
+        if not self._may_mean_file(environ):
             return None
         path = environ.get("PATH_INFO", "")
-        if not path.startswith(self._begins_with) and "//" not in path:
-            return None
         answer = self._known(environ, path)
         if answer is not None:
             return answer
@@ -133,13 +145,13 @@ class StaticDir(Static):
         if names is None or names[:depth] != self._prefix:
             return None
         if self._match is not None and not self._match.search(text_of(path)):
-            self._log(path, f"does not match {self.match!r}")
+            self._log(path, "does not match %r", self.match)
             return None
         try:
             stored = self._find(environ, path, names[depth:])
             return None if stored is None else self._answer(environ, stored)
         except OSError as error:
-            self._log(path, f"cannot be sent: {error}")
+            self._log(path, "cannot be sent: %s", error)
             return None
 
     def _find(self, environ: WSGIEnvironment, path: str, names: list[str]) -> StoredFile | None:
@@ -170,9 +182,10 @@ class StaticDir(Static):
         :raises webob.exc.HTTPMovedPermanently: where that of a directory is missing, without
             which the relative links in its index would lead elsewhere.
         """
-        if not all(is_plain(name, dotfiles=self.dotfiles) for name in names):
-            return None
-        full = os.path.join(self._folder, *names)
+        for name in names:
+            if not is_plain(name, dotfiles=self.dotfiles):
+                return None
+        full = "/".join((self._folder, *names))
         try:
             mode = os.stat(full).st_mode
             is_folder = stat.S_ISDIR(mode)

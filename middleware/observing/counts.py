@@ -94,6 +94,8 @@ class Statistics(TypedDict):
 
 
 class _Slot:
+    """What is counted of one part of the history."""
+
     __slots__ = ("counts", "errors", "number")
 
     def __init__(self, number: int) -> None:
@@ -123,6 +125,7 @@ class Counts:
         self._slowest = 0.0
         self._counts = [0] * (len(BUCKETS) + 1)
         self._slots: deque[_Slot] = deque([_Slot(0)], SLOTS + 1)
+        self._slot_ends = self._began + SLOT
         self._slow: dict[tuple[str, str], SlowPath] = {}
         self._slow_from = SLOW
         """Seconds above which a request is one of the slowest."""
@@ -138,7 +141,7 @@ class Counts:
         seconds = exchange.duration
         status = exchange.status
         bucket = bisect_left(BUCKETS, seconds)
-        number = int((self._clock() - self._began) / SLOT)
+        now = self._clock()
         with self._lock:
             self._in_flight -= 1
             if not exchange.answered:
@@ -149,18 +152,23 @@ class Counts:
             if seconds > self._slowest:
                 self._slowest = seconds
             self._counts[bucket] += 1
+            if now >= self._slot_ends:
+                self._begin_slot(now)
             slot = self._slots[-1]
-            if slot.number < number:
-                slot = _Slot(number)
-                self._slots.append(slot)
-                self._forget_old()
             slot.counts[bucket] += 1
             if status >= 500:
                 slot.errors += 1
-            if exchange.aborted:
+            if not exchange.complete and exchange.aborted:
                 self._aborted += 1
             if seconds > self._slow_from:
                 self._note_slow(method, exchange)
+
+    def _begin_slot(self, now: float) -> None:
+        # At the very end of a slot the division may come out below the next whole number.
+        number = max(int((now - self._began) / SLOT), self._slots[-1].number + 1)
+        self._slots.append(_Slot(number))
+        self._slot_ends = self._began + (number + 1) * SLOT
+        self._forget_old()
 
     def _note_slow(self, method: str, exchange: Exchange) -> None:
         seconds = exchange.duration

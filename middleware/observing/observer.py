@@ -10,7 +10,7 @@ from webob import Request, Response
 from webob.exc import HTTPException
 
 from cptoolkit.middleware import fields
-from cptoolkit.middleware.layer import Layer, refused
+from cptoolkit.middleware.layer import Layer, refused, replace_body
 from cptoolkit.middleware.observing.exchange import Exchange
 
 
@@ -46,7 +46,7 @@ class Observer(Layer):
             self._end(exchange)
             raise
         exchange.answered = True
-        body = CountedBody(response.app_iter, exchange, lambda: self._settle(exchange, response))
+        body = CountedBody(response.app_iter, exchange, response, self._settle)
         replace_body(response, body)
         return response
 
@@ -67,7 +67,7 @@ class Observer(Layer):
         ):
             exchange.complete = True  # as one block, of which the Application tells the length
         else:
-            replace_body(response, CountedBody(body, exchange))
+            replace_body(response, CountedBody(body, exchange, response))
         return None
 
     def finish(self, request: Request, response: Response | None) -> None:
@@ -102,7 +102,7 @@ class Observer(Layer):
     # -- the end -----------------------------------------------------------------------------
 
     def _settle(self, exchange: Exchange, response: Response) -> None:
-        exchange.status = status = response.status_int
+        exchange.status = status = int(response.status[:3])
         if exchange.method == "HEAD" or status in (204, 304):
             exchange.sent, exchange.complete = 0, True
         elif not exchange.complete and exchange.error is None:
@@ -115,27 +115,37 @@ class Observer(Layer):
         self.ended(exchange)
 
 
-def replace_body(response: Response, body: Iterable[bytes]) -> None:
-    """Give a response another body of the same length; the old one is not closed."""
-    # Setting app_iter would take the Content-Length away, at the price of a microsecond.
-    response._app_iter = body  # type: ignore[attr-defined]
-
-
 class CountedBody:
-    """A body that notes how much of it is drawn, and what is to be done when it is closed."""
+    """A body that notes how much of it is drawn.
 
-    __slots__ = ("_body", "_exchange", "_then")
+    :param ended: is told of exchange and response when the body is closed.
+    """
+
+    __slots__ = ("_body", "_ended", "_exchange", "_response")
 
     def __init__(
-        self, body: Iterable[bytes], exchange: Exchange, then: Callable[[], None] | None = None
+        self,
+        body: Iterable[bytes],
+        exchange: Exchange,
+        response: Response,
+        ended: Callable[[Exchange, Response], None] | None = None,
     ) -> None:
         self._body: Iterable[bytes] | None = body
         self._exchange = exchange
-        self._then = then
+        self._response = response
+        self._ended = ended
 
     def __iter__(self) -> Iterator[bytes]:
+        body = self._body
+        if type(body) is list and len(body) == 1:
+            # Who takes of it takes it whole: that needs no generator, which would take its time.
+            exchange = self._exchange
+            exchange.sent, exchange.complete = len(body[0]), True
+            return iter(body)
+        return self._counted(() if body is None else body)
+
+    def _counted(self, body: Iterable[bytes]) -> Iterator[bytes]:
         exchange = self._exchange
-        body: Iterable[bytes] = () if self._body is None else self._body
         try:
             for block in body:
                 exchange.sent += len(block)
@@ -146,13 +156,15 @@ class CountedBody:
         exchange.complete = True
 
     def close(self) -> None:
-        body, self._body = self._body, None
+        body = self._body
         if body is None:
             return
+        self._body = None
         try:
-            close = getattr(body, "close", None)
+            close = None if type(body) is list else getattr(body, "close", None)
             if close is not None:
                 close()
         finally:
-            if self._then is not None:
-                self._then()
+            if self._ended is not None:
+                self._ended(self._exchange, self._response)
+

@@ -12,7 +12,7 @@ from webob.exc import HTTPException, HTTPForbidden, HTTPMethodNotAllowed
 
 from cptoolkit.middleware.forwarding.addresses import Network, Peers
 from cptoolkit.middleware.forwarding.local import FORWARDED_FIELDS, PROXY_READ, is_local
-from cptoolkit.middleware.layer import call
+from cptoolkit.middleware.layer import refused
 from cptoolkit.middleware.observing.counts import Counts, Statistics
 from cptoolkit.middleware.observing.exchange import Exchange
 from cptoolkit.middleware.observing.observer import Observer
@@ -79,7 +79,7 @@ class Stats(Observer):
         try:
             page = self._show(request)
         except HTTPException as refusal:
-            return call(refusal, request.environ)
+            return refused(refusal, request.environ)
         return super().respond(request) if page is None else page
 
     def before(self, request: Request) -> Response | None:
