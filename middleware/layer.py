@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
@@ -210,18 +211,22 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
     return Answer(status, list(headers), rest)
 
 
+_SAFE_LOCATION = re.compile(r"(?!//)[^\\\x00-\x20\x7f]+")
+"""A location that browsers take for what it says; webob makes others of this host's."""
+
+
 def refused(refusal: HTTPException, environ: WSGIEnvironment) -> Response:
     """The response that an HTTP exception stands for, in the form that the client takes best.
 
     To HEAD it is that to GET, whose body is left out where it goes to the host.
-    ``Location`` stays as it is: webob would put the Host in front of it, which a client may have
-    made up (RFC 9110, section 10.2.2, takes relative ones).
+    A relative ``Location`` stays so: webob would put the Host in front of it, which a client may
+    have made up (RFC 9110, section 10.2.2, takes relative ones).
     """
     if environ["REQUEST_METHOD"] == "HEAD":  # to which webob gives other fields than to GET
         environ = {**environ, "REQUEST_METHOD": "GET"}
-    response = call(refusal, environ)
     location = fields.get(refusal.wsgi_response.headerlist, "location")
-    if location is not None:
+    response = call(refusal, environ)
+    if location is not None and _SAFE_LOCATION.fullmatch(location):
         fields.put(response.headerlist, "Location", location)
     return response
 

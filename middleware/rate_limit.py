@@ -25,7 +25,7 @@ from cptoolkit.middleware.rate_stores import (
 )
 
 TAKEN = "cptoolkit.rate_limit."
-"""Where in the environ the state of a limit is left for the answer, followed by its name."""
+"""Where in the environ a layer leaves the state of its limit, followed by its name and id."""
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _LIMIT = re.compile(r"(\d{1,9}) ?/ ?(?:(\d{1,9}) ?)?(second|minute|hour|day)s?", re.ASCII)
@@ -113,12 +113,14 @@ class RateLimit(Layer):
         self._interval = max(1, int(seconds * 1e6 / count))
         self._store = _store(self.store)
         self._prefix = f"{self.name}:"
-        self._taken = TAKEN + self.name
+        self._taken = f"{TAKEN}{self.name}.{id(self)}"
         window = ceil(capacity * self._interval / 1e6)
         self._policy = ("RateLimit-Policy", f'"{self.name}";q={capacity};w={window}')
 
     def before(self, request: Request) -> Response | None:
         environ = request.environ
+        if self._taken in environ:  # handed on within the server: it is the same request
+            return None
         if self._methods and environ["REQUEST_METHOD"] not in self._methods:
             return None
         key = self.key(request)
@@ -136,8 +138,7 @@ class RateLimit(Layer):
                 headers=[("Retry-After", str(ceil(PAUSE)))],
             ) from None
         seconds = ceil(taken.wait)
-        if self.headers:
-            environ[self._taken] = f'"{self.name}";r={taken.left};t={seconds}'
+        environ[self._taken] = f'"{self.name}";r={taken.left};t={seconds}'
         if not taken.granted:
             raise HTTPTooManyRequests(
                 f"You have sent too many requests. Try again in {seconds} s.",
@@ -146,7 +147,7 @@ class RateLimit(Layer):
         return None
 
     def after(self, request: Request, response: Response) -> None:
-        told = request.environ.get(self._taken)
+        told = request.environ.get(self._taken) if self.headers else None
         if told is not None and self._policy not in response.headerlist:
             response.headerlist += [self._policy, ("RateLimit", told)]
 

@@ -137,8 +137,11 @@ class RedisRates(RateStore):
         self._client.close()
 
     def take(self, key: str, interval: int, capacity: int) -> Taken:
-        if self._down and monotonic() < self._ask_again_at:
-            raise RatesUnavailable("Redis has failed a moment ago")
+        if self._down:
+            now = monotonic()
+            if now < self._ask_again_at:
+                raise RatesUnavailable("Redis has failed a moment ago")
+            self._ask_again_at = now + PAUSE  # for the others need not wait for an answer too
         try:
             answer: Any = self._take(keys=[self._prefix + key], args=[interval, capacity])
         except self._error as error:

@@ -184,6 +184,7 @@ class _InContext:
 
     def __init__(self, body: Iterable[bytes], context: Context) -> None:
         self._body = body
+        self._close: Callable[[], object] | None = getattr(body, "close", None)
         self._iterator: Iterator[bytes] | None = None
         self._context = context
 
@@ -196,6 +197,6 @@ class _InContext:
         return self._context.run(next, self._iterator)
 
     def close(self) -> None:
-        close = getattr(self._body, "close", None)
+        close, self._close = self._close, None
         if close is not None:
             self._context.run(close)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cptoolkit.middleware.forwarding.addresses import Network, Peers
+from cptoolkit.middleware.forwarding.forwarded import DEFAULT_PORTS, split_port
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-_PORTS = {"http": "80", "https": "443"}  # RFC 9110, sections 4.2.1 and 4.2.2
 
 
 @dataclass(eq=False)
@@ -74,16 +73,14 @@ class VirtualHost:
             # Proxies append. What stands before the last one's may be the client's invention.
             asked = forwarded.rpartition(",")[2].strip() or asked
         name, port = _split(asked.lower())
-        port = port or _PORTS.get(environ["wsgi.url_scheme"], "")
+        port = port or DEFAULT_PORTS.get(environ["wsgi.url_scheme"], "")
         return self.domains.get(f"{name}:{port}") or self.domains.get(name) or self.default
 
 
 def _split(host: str) -> tuple[str, str]:
-    """The name and the port of a host; an IPv6 address keeps its brackets."""
-    name, colon, port = host.rpartition(":")
-    if not colon or not port.isdecimal():
-        name, port = host.removesuffix(":"), ""
-    return name.removesuffix("."), port
+    """The name and the port of a host, as they are compared."""
+    name, port = split_port(host)
+    return name.removesuffix(":").removesuffix("."), port
 
 
 def _host(name: str) -> str:

@@ -62,25 +62,8 @@ CONTENT_FIELDS = frozenset(
 )
 """Fields that described the page that was to be, and not the one that takes its place."""
 
-PROXY_FIELDS = frozenset(
-    {
-        "HTTP_FORWARDED",
-        "HTTP_VIA",
-        "HTTP_X_FORWARDED_FOR",
-        "HTTP_X_FORWARDED_HOST",
-        "HTTP_X_FORWARDED_PROTO",
-        "HTTP_X_REAL_IP",
-        "cptoolkit.proxy.original",
-    }
-)
-"""Where proxies, and the layer for them, leave their mark in the environ: whose address it is,
-then, is not known."""
-
 ErrorPage = str | os.PathLike[str] | Callable[..., Any]
 """An ``error_page.*`` setting: the path of a template, or a function that gives the page."""
-
-
-_LOOPBACK_NAME = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d*)?$", re.IGNORECASE)
 
 
 def remove_content_headers(response: Response, *, keep: Iterable[str] = ()) -> None:
@@ -134,17 +117,11 @@ def tracebacks_shown(request: Request) -> bool:
     shown = request.show_tracebacks
     if shown != "local":
         return bool(shown)
-    environ = request.environ
-    if not PROXY_FIELDS.isdisjoint(environ) or not _LOOPBACK_NAME.match(request.host):
-        return False
-    from ipaddress import ip_address  # not above: only error pages need it
+    from cptoolkit.middleware.forwarding.local import is_local  # not above: few pages need it
 
-    try:
-        # Servers always tell an address (RFC 3875, section 4.1.8), an empty one for a Unix socket,
-        # behind which a proxy stands. Without any this is a call within the process, as in tests.
-        return ip_address(environ.get("REMOTE_ADDR", "127.0.0.1")).is_loopback
-    except ValueError:
-        return False
+    # Servers always tell an address (RFC 3875, section 4.1.8). Without any this is a call within
+    # the process, as in tests.
+    return is_local({"HTTP_HOST": request.host, "REMOTE_ADDR": "127.0.0.1", **request.environ})
 
 
 def get_error_page(status: int | str, **details: str | None) -> Any:

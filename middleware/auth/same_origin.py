@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from webob import Request
 
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+from cptoolkit.middleware.forwarding.forwarded import DEFAULT_PORTS
 
 
 def is_same_origin(request: Request) -> bool:
@@ -40,6 +40,6 @@ def is_same_origin(request: Request) -> bool:
         return False
     # A server behind one that does TLS may think that all is plain HTTP: what the port stands
     # for is the scheme of the page.
-    port = _DEFAULT_PORTS.get(origin.scheme, "")
+    port = f":{DEFAULT_PORTS.get(origin.scheme, '')}"
     here, there = request.host.lower(), origin.netloc.lower()
     return here.removesuffix(port) == there.removesuffix(port)

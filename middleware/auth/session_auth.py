@@ -45,13 +45,14 @@ class SessionAuth(Layer):
     """Let only those through who have logged in; show all others a form to do so.
 
     The form is sent to ``do_login`` below any path, and the user logs out by a POST to
-    ``do_logout`` below any path. Both take a field ``from_page``, the path to go on to, which
-    must be one of this host. The name of the user is kept in the session, and is in
+    ``do_logout`` below any path. Both take a field ``from_page``, the path or URL to go on to,
+    which must be one of this host. The name of the user is kept in the session, and is in
     ``environ["REMOTE_USER"]``, in an Application also in ``request.login``.
 
     There has to be a session in ``environ["cptoolkit.session"]``, so this goes inside
-    :class:`~cptoolkit.middleware.sessions.Sessions`. Its id changes at login and logout; the data
-    are kept, but for those of another user. Who never logs in gets no session.
+    :class:`~cptoolkit.middleware.sessions.Sessions`. Its id changes at login and logout. What is
+    in it is kept at login, but for what another user has left, and goes at logout: on one
+    browser, nobody is to find what belongs to somebody else. Who never logs in gets no session.
 
     Forms that pages of other sites send get a 403 (see
     :mod:`~cptoolkit.middleware.auth.same_origin`): no token is needed in the form.
@@ -68,12 +69,13 @@ class SessionAuth(Layer):
     on_login: Callable[[str], object] | None = None
     """Called with the name of a user who has just logged in."""
     on_logout: Callable[[str], object] | None = None
-    """Called with the name of a user who has just logged out."""
+    """Called with the name of a user who logs out, before the session is emptied."""
     on_check: Callable[[str], object] | None = None
     """Called with the name of the user, for each request that is let through."""
     login_screen: Callable[..., str | bytes] | None = None
-    """Makes the HTML of the form in place of ours. Called with ``from_page``, ``username`` and
-    ``error_msg``, all three as text still to be escaped."""
+    """Makes the HTML of the form in place of ours. Called with the path to go on to, the name
+    that has been tried and the error message, all three as text still to be escaped. The form has
+    to send ``username``, ``password`` and, as ``from_page``, that path."""
     session_key: str = "username"
     """Under which key the session has the name."""
     debug: bool = False
@@ -121,7 +123,7 @@ class SessionAuth(Layer):
             raise HTTPBadRequest("The form lacks the field username or password.")
         if has_control_characters(username):
             raise HTTPBadRequest("The name has control characters.")
-        next_page = _next_page(environ, form.get("from_page"))
+        next_page = _next_page(request, form.get("from_page"))
         error = self._check(username, password)
         self._tell("login of %r: %s", username, error or "right")
         if error:
@@ -138,22 +140,22 @@ class SessionAuth(Layer):
     def _log_out(self, request: Request) -> Response:
         environ = request.environ
         self._see_that_it_was_meant(request)
-        next_page = _next_page(environ, read_form(environ).get("from_page"))
+        next_page = _next_page(request, read_form(environ).get("from_page"))
         session = _session(environ)
         username = session.get(self.session_key)
         environ.pop("REMOTE_USER", None)
         if username:
             self._tell("logout of %r", username)
-            del session[self.session_key]
-            session.regenerate()
             if self.on_logout is not None:
                 self.on_logout(username)
+            session.clear()
+            session.regenerate()
         return _redirect(next_page)
 
     def _ask(self, request: Request) -> Response:
         query = parse_qs(request.environ.get("QUERY_STRING", ""))
         wanted = query.get("from_page", [None])[0]
-        return self._screen(request.environ, _next_page(request.environ, wanted))
+        return self._screen(request.environ, _next_page(request, wanted))
 
     def _screen(
         self, environ: WSGIEnvironment, next_page: str, username: str = "", error: str = ""
@@ -162,7 +164,7 @@ class SessionAuth(Layer):
         environ.pop("AUTH_TYPE", None)
         own = self.login_screen
         if own is not None:
-            page = own(from_page=next_page, username=username, error_msg=error)
+            page = own(next_page, username, error)
         else:
             page = login_page(_action(environ), next_page, username, error)
         response = Response(
@@ -224,9 +226,12 @@ def _session(environ: WSGIEnvironment) -> Any:
     return session
 
 
-def _next_page(environ: WSGIEnvironment, wanted: str | None) -> str:
+def _next_page(request: Request, wanted: str | None) -> str:
     """Where the browser goes on to; without a wish the folder of ``do_login``."""
-    here = path_of(environ)
+    here = path_of(request.environ)
+    site = f"{request.scheme}://{request.host}"
+    if wanted and wanted.startswith(site + "/"):
+        wanted = wanted.removeprefix(site)
     return local_path(wanted, here, here.rpartition("/")[0] + "/")
 
 

@@ -10,22 +10,27 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 REMEMBERED = 1024
-"""Addresses whose parsed form is kept: reading one costs as much as the rest of a layer."""
+"""Addresses whose parsed form is kept: reading one costs as much as the rest of a layer. What is
+none is not kept, for it may be of any length."""
 
 
-@lru_cache(REMEMBERED)
 def parse_address(text: str) -> Address | None:
     """An IP address as the servers and proxies write it; None for anything else.
 
     IPv4 within IPv6 (``::ffff:192.0.2.1``, RFC 4291, section 2.5.5.2) counts as IPv4, which it
     is. A zone (``fe80::1%eth0``) is refused: it means nothing to others, and may hold anything.
     """
-    if "%" in text:
-        return None
     try:
-        address = ip_address(text)
+        return _address(text)
     except ValueError:
         return None
+
+
+@lru_cache(REMEMBERED)
+def _address(text: str) -> Address:
+    if "%" in text:
+        raise ValueError("a zone")
+    address = ip_address(text)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
 

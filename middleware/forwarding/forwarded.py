@@ -21,7 +21,8 @@ _SPACE = re.compile(r"[\t ]*")
 _ESCAPED = re.compile(r"\\(.)")
 
 # obfnode, obfport = "_" 1*( ALPHA / DIGIT / "." / "_" / "-" )
-_OBFUSCATED = r"_[A-Za-z0-9._-]+"
+# With an end, as for hosts: what has been read is kept for the next request.
+_OBFUSCATED = r"_[A-Za-z0-9._-]{1,255}"
 # node = nodename [ ":" node-port ]
 _NODE = re.compile(
     rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|(?P<hidden>unknown|{_OBFUSCATED}))"
@@ -30,8 +31,9 @@ _NODE = re.compile(
 )
 
 # Host = uri-host [ ":" port ] (RFC 9110, section 7.2), of which we take what DNS names and IP
-# addresses are made of, and the underscore that some inner names have.
-_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+# addresses are made of, and the underscore that some inner names have. Names in DNS have 255
+# characters at most (RFC 1123, section 2.1).
+_HOST = r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
 _ORIGIN = re.compile(rf"(?:(?P<scheme>https?)://)?(?P<host>{_HOST})")
 
 # path-absolute of RFC 3986, section 3.3, without the comma that separates what proxies add.

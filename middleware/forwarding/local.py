@@ -14,17 +14,23 @@ FORWARDED_FIELDS = frozenset(
     {
         "HTTP_FORWARDED",
         "HTTP_VIA",
+        "HTTP_X_FORWARDED_BY",
         "HTTP_X_FORWARDED_FOR",
         "HTTP_X_FORWARDED_HOST",
+        "HTTP_X_FORWARDED_PORT",
+        "HTTP_X_FORWARDED_PREFIX",
         "HTTP_X_FORWARDED_PROTO",
+        "HTTP_X_FORWARDED_SCHEME",
+        "HTTP_X_FORWARDED_SERVER",
+        "HTTP_X_FORWARDED_SSL",
         "HTTP_X_REAL_IP",
     }
 )
 """Where proxies leave their mark in the environ: whose REMOTE_ADDR is, then, is not known."""
 
 PROXY_READ = "cptoolkit.proxy.original"
-"""Is in the environ where the layer Proxy has read those fields, so that REMOTE_ADDR is the
-client's."""
+"""Where in the environ the layer Proxy leaves the values that it has changed: by key, None for
+absent. Where it is, REMOTE_ADDR is the client's."""
 
 _LOCAL_NAME = re.compile(
     r"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d+){3}|\[::1\])(?::\d*)?", re.IGNORECASE

@@ -14,9 +14,7 @@ from cptoolkit.middleware.forwarding.forwarded import (
     parse_scheme,
     split_port,
 )
-
-ORIGINAL = "cptoolkit.proxy.original"
-"""Where in the environ the values stay that have been changed: by key, None for absent."""
+from cptoolkit.middleware.forwarding.local import PROXY_READ
 
 Environ = dict[str, Any]
 Changes = dict[str, "str | None"]
@@ -96,7 +94,7 @@ def add_prefix(environ: Environ, changes: Changes, prefix: str) -> None:
 
 def apply(changes: Changes, environ: Environ) -> None:
     """Change the environ, and keep what it said before in it."""
-    environ[ORIGINAL] = {key: environ.get(key) for key in changes}
+    environ[PROXY_READ] = {key: environ.get(key) for key in changes}
     for key, value in changes.items():
         if value is None:
             environ.pop(key, None)

@@ -19,8 +19,8 @@ from cptoolkit.middleware.forwarding.forwarded import (
     parse_origin,
     parse_prefix,
 )
+from cptoolkit.middleware.forwarding.local import FORWARDED_FIELDS, PROXY_READ
 from cptoolkit.middleware.forwarding.proxied import (
-    ORIGINAL,
     Changes,
     Environ,
     Unreadable,
@@ -32,23 +32,6 @@ from cptoolkit.middleware.forwarding.proxied import (
 from cptoolkit.middleware.layer import Layer
 
 logger = logging.getLogger("cptoolkit.proxy")
-
-FORWARDING = frozenset(
-    {
-        "HTTP_FORWARDED",
-        "HTTP_X_FORWARDED_BY",
-        "HTTP_X_FORWARDED_FOR",
-        "HTTP_X_FORWARDED_HOST",
-        "HTTP_X_FORWARDED_PORT",
-        "HTTP_X_FORWARDED_PREFIX",
-        "HTTP_X_FORWARDED_PROTO",
-        "HTTP_X_FORWARDED_SCHEME",
-        "HTTP_X_FORWARDED_SERVER",
-        "HTTP_X_FORWARDED_SSL",
-        "HTTP_X_REAL_IP",
-    }
-)
-"""What applications look at to learn what proxies tell."""
 
 _FACTS = {"for": "remote", "proto": "scheme", "host": "local", "port": "port", "prefix": "prefix"}
 """What proxies tell, by the names that RFC 7239, section 5 has, and the option that names the
@@ -127,13 +110,13 @@ class Proxy(Layer):
             if (key := _key(option, getattr(self, option)))
         ]
         named = {key for _, key in self._fields}
-        # Origin and Host have a meaning of their own, which they keep.
-        self._known = (FORWARDING | named) - {"HTTP_ORIGIN", "HTTP_HOST"}
+        # These have a meaning of their own, which they keep.
+        self._known = (FORWARDED_FIELDS | named) - {"HTTP_ORIGIN", "HTTP_HOST", "HTTP_VIA"}
         self._base, self._base_path = _parse_base(self.base)
 
     def before(self, request: Request) -> Response | None:
         environ = request.environ
-        if ORIGINAL in environ:
+        if PROXY_READ in environ:
             return None
         fields = environ.keys() & self._known
         if not fields and self._base is None:
@@ -158,7 +141,7 @@ class Proxy(Layer):
                 own.pop(name, None)
         if self.debug:
             logger.info(
-                "%s: %r in place of %r", environ.get("PATH_INFO"), changes, environ[ORIGINAL]
+                "%s: %r in place of %r", environ.get("PATH_INFO"), changes, environ[PROXY_READ]
             )
         return None
 

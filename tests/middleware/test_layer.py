@@ -455,3 +455,22 @@ def test_layer_may_see_the_page_of_an_unexpected_error(app_of, on_errors):
     cptoolkit.tools.journal = LayerTool("before_handler", Journal, on_errors=on_errors)
     answer = app_of(Broken(), {"/": {"tools.journal.on": True}}).get("/", status=500)
     assert ("X-Word" in answer.headers) is on_errors
+
+
+@pytest.mark.parametrize(
+    ("location", "sent"),
+    [
+        pytest.param("/there", "/there", id="a path"),
+        pytest.param("x?y=1", "x?y=1", id="a relative path"),
+        pytest.param("https://other.example/x", "https://other.example/x", id="a URL"),
+        pytest.param("//other.example/x", "http://made.up/%2fother.example/x", id="slashes"),
+        pytest.param("/\\other.example", "http://made.up/\\other.example", id="a backslash"),
+    ],
+)
+def test_redirect_of_a_layer_leads_where_it_says(location, sent):
+    class Redirecting(Layer):
+        def before(self, request):
+            raise exc.HTTPSeeOther(location=location)
+
+    answer = Request.blank("/", headers={"Host": "made.up"}).get_response(Redirecting(Response()))
+    assert answer.headers["Location"] == sent

@@ -69,6 +69,23 @@ def test_answers_tell_what_is_left(host):
     assert answers[2].headers["Retry-After"] == "30"
 
 
+def test_request_that_is_handed_on_within_the_server_counts_once(app_of):
+    class Root:
+        @cptoolkit.expose
+        def index(self):
+            raise cptoolkit.InternalRedirect("/there")
+
+        @cptoolkit.expose
+        def there(self):
+            return "there"
+
+    limit = {"on": True, "limit": "9/minute", "store": MemoryRates(clock=Clock())}
+    config = {f"tools.rate_limit.{name}": value for name, value in limit.items()}
+    client = app_of(Root(), {"/": config})
+    for left in (8, 7):
+        assert client.get("/").headers["RateLimit"].startswith(f'"default";r={left};')
+
+
 def test_head_has_the_fields_of_get(host):
     site = host(view, RateLimit, limit="9/minute", store=MemoryRates(clock=Clock()))
     assert site.fetch(method="HEAD").headers["RateLimit"] == '"default";r=8;t=7'

@@ -220,3 +220,20 @@ def test_redis_that_has_failed_is_left_alone_for_a_moment(redis_server, caplog):
     with pytest.raises(RatesUnavailable, match="a moment ago"):
         store.take("a", HOUR, 5)
     store.close()
+
+
+def test_redis_that_has_failed_is_asked_again_by_one_thread_alone(monkeypatch):
+    pytest.importorskip("redis", reason="needs redis")
+    store = RedisRates("redis://127.0.0.1:1")
+    with pytest.raises(RatesUnavailable, match="Redis fails"):
+        store.take("a", HOUR, 5)
+    monkeypatch.setattr(store, "_ask_again_at", 0.0)
+
+    def ask(**_):
+        with pytest.raises(RatesUnavailable, match="a moment ago"):
+            store.take("b", HOUR, 5)  # as another thread does that comes meanwhile
+        return 1, 4, 0
+
+    monkeypatch.setattr(store, "_take", ask)
+    assert store.take("a", HOUR, 5).granted
+    store.close()

@@ -112,6 +112,49 @@ def test_refusal_of_a_layer_within_comes_through():
     assert "X-Request-ID" in response.headers
 
 
+def test_refusal_of_a_layer_within_has_the_fields_for_head_that_it_has_for_get():
+    class Refusing(RequestID):
+        def respond(self, request):
+            raise HTTPNotFound("gone")
+
+    app = Timeout(Refusing(Response("x")))
+    asked = [Request.blank("/", method=method) for method in ("GET", "HEAD")]
+    get, head = (request.call_application(app)[:2] for request in asked)
+    assert get == head
+
+
+def test_body_is_closed_once_however_often_that_is_asked_for():
+    closed = []
+
+    def ticks():
+        try:
+            yield b"one"
+            yield b"two"
+        finally:
+            closed.append("generator")
+
+    class Body:
+        def __init__(self):
+            self.ticks = ticks()
+
+        def __iter__(self):
+            return self.ticks
+
+        def close(self):
+            self.ticks.close()
+            closed.append("body")
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return Body()
+
+    _, _, body = Request.blank("/").call_application(Timeout(app))
+    assert next(iter(body)) == b"one"
+    body.close()
+    body.close()
+    assert closed == ["generator", "body"]
+
+
 def test_late_answer_is_closed_once():
     closed = []
     stuck = Stuck()

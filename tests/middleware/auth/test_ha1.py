@@ -28,7 +28,7 @@ def test_ha1_is_the_hash_of_name_realm_and_password():
 def test_plain_passwords_serve_every_algorithm():
     users = {"jon": "secret", "empty": ""}
     get_ha1 = get_ha1_dict_plain(users)
-    assert get_ha1.algorithms == ("SHA-256", "MD5")
+    assert get_ha1.algorithms == ("MD5", "SHA-256")
     assert get_ha1("site", "jon") == MD5
     assert get_ha1("site", "jon", algorithm="SHA-256") == SHA
     assert get_ha1("site", "ann") is None
@@ -94,7 +94,7 @@ def test_file_is_read(file):
 def test_file_may_have_both_hashes_of_a_user(file):
     file.write_text(f"jon:site:{MD5}\njon:site:{SHA}\n")
     get_ha1 = get_ha1_file_htdigest(str(file))
-    assert get_ha1.algorithms == ("SHA-256", "MD5")
+    assert get_ha1.algorithms == ("MD5", "SHA-256")
     assert get_ha1("site", "jon") == MD5
     assert get_ha1("site", "jon", algorithm="SHA-256") == SHA
 

@@ -1,12 +1,14 @@
 """The grammar of Forwarded (RFC 7239), and of what its like tell."""
 
 import contextlib
+import sys
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cptoolkit.middleware.forwarding.addresses import parse_address
 from cptoolkit.middleware.forwarding.forwarded import (
     dump_forwarded,
     parse_forwarded,
@@ -189,3 +191,22 @@ def test_prefix_is_read(text, path):
 def test_what_is_no_prefix_is_refused(text):
     with pytest.raises(ValueError, match="no path"):
         parse_prefix(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        pytest.param(parse_address, "{}", id="address"),
+        pytest.param(parse_node, "{}", id="node"),
+        pytest.param(parse_node, "_{}", id="hidden node"),
+        pytest.param(parse_node, "192.0.2.1:_{}", id="hidden port"),
+        pytest.param(parse_origin, "{}.example", id="host"),
+        pytest.param(parse_origin, "https://{}", id="origin"),
+    ],
+)
+def test_long_text_is_not_kept_in_memory(parse, text):
+    text = text.format("a" * 5000)
+    before = sys.getrefcount(text)
+    with contextlib.suppress(ValueError):
+        parse(text)
+    assert sys.getrefcount(text) == before

@@ -6,7 +6,7 @@ import pytest
 from webob import Request, Response
 
 import cptoolkit
-from cptoolkit.middleware.forwarding.proxied import ORIGINAL
+from cptoolkit.middleware.forwarding.local import PROXY_READ
 from cptoolkit.middleware.forwarding.proxy import Proxy
 from cptoolkit.proxy_functions import proxy
 
@@ -261,12 +261,12 @@ def test_field_of_the_users_own_goes_too_if_it_is_not_trusted():
 
 
 def test_what_the_environ_said_before_is_kept():
-    original = environ_after({"Host": "in", **FIELDS})[ORIGINAL]
+    original = environ_after({"Host": "in", **FIELDS})[PROXY_READ]
     assert original["REMOTE_ADDR"] == "10.0.0.1"
     assert original["HTTP_HOST"] == "in"
     assert original["HTTP_X_FORWARDED_FOR"] == "6.6.6.6, 1.1.1.1"
     assert original["HTTP_X_REAL_IP"] == "6.6.6.6"
-    assert ORIGINAL not in environ_after({})
+    assert PROXY_READ not in environ_after({})
 
 
 def test_request_is_not_read_twice():
