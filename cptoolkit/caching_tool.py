@@ -37,7 +37,6 @@ class CachingTool(LayerTool):
 
     def made(self, app: Application, options: dict[str, Any]) -> Cache:
         cache = cast("Cache", super().made(app, options))
-
         self.caches.add(cache)
         return cache
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from cptoolkit.context import serving
 from cptoolkit.http.errors import HTTPError, HTTPRedirect, NotFound
 from cptoolkit.http.response import FileIterator
+from cptoolkit.middleware import bodies
 from cptoolkit.middleware.conditional import precondition
 from cptoolkit.middleware.etags import DONE, tag_of
 from cptoolkit.middleware.fields import Fields
@@ -152,7 +153,7 @@ def _send(
             headers["Content-Length"] = str(size)
         return response.app_iter
     except BaseException:
-        file.close()
+        bodies.close(file)
         raise
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from webob import Request, Response
 from webob.exc import HTTPPreconditionFailed
 
-from cptoolkit.middleware import fields
-from cptoolkit.middleware.conditional import is_conditional, not_modified_fields, precondition
+from cptoolkit.middleware import bodies, fields
+from cptoolkit.middleware.conditional import is_conditional, not_modified, precondition
 from cptoolkit.middleware.layer import Layer
 
 logger = logging.getLogger("cptoolkit.etags")
 
 DONE = "cptoolkit.etags_validated"
 """Where in the environ it says that the preconditions have been looked at already."""
-
 
 MOST_BYTES = 1024 * 1024
 """The longest body that is collected for a tag."""
@@ -43,28 +42,27 @@ class ETags(Layer):
 
     whole_bodies: ClassVar[bool] = True
 
-    def after(self, request: Request, response: Response) -> None:
+    def after(self, request: Request, response: Response) -> Response | None:
         environ = request.environ
         conditional = is_conditional(environ)
         if not (conditional or self.autotags) or DONE in environ:
-            return
+            return None
         safe = environ["REQUEST_METHOD"] in ("GET", "HEAD")
         etag = fields.get(response.headerlist, "etag")
         if etag is None and safe and self.autotags and response.status_int == 200:
             etag = self._tagged(response)
         if not conditional or response.status[0] != "2":
-            return
+            return None
         if not safe and (etag is None or response.status_int == 201):
             # What has been changed already, or was not there before, fulfils nothing any more.
-            return
+            return None
         last_modified = fields.get(response.headerlist, "last-modified")
         status = precondition(environ, etag, last_modified)
         if self.debug:
             logger.info("%s: ETag %s, %s: %s", request.path_info, etag, last_modified, status)
         if status == 412:
             raise HTTPPreconditionFailed()
-        if status == 304:
-            make_not_modified(response)
+        return not_modified(response) if status == 304 else None
 
     def _tagged(self, response: Response) -> str | None:
         """The tag that a response gets for its body; None if that is not at hand.
@@ -77,42 +75,16 @@ class ETags(Layer):
             length = fields.get(response.headerlist, "content-length") or ""
             if not (length.isascii() and length.isdigit()) or int(length) > MOST_BYTES:
                 return None
-            body = _collected(response)
-            if len(body[0]) != int(length):
+            whole = bodies.collect(response)
+            if len(whole) != int(length):
                 return None
-        if not any(body):
+        else:
+            whole = b"".join(body)
+        if not whole:
             return None
-        etag = tag_of(b"".join(body))
+        etag = tag_of(whole)
         fields.put(response.headerlist, "ETag", etag)
         return etag
-
-
-def _collected(response: Response) -> list[bytes]:
-    """The body of a response, drawn to its end and put in its place."""
-    body, kept = response.app_iter, list(response.headerlist)
-    response.app_iter = []  # so that nobody else closes it, if it fails
-    try:
-        whole = [b"".join(body)]
-    finally:
-        _close(body)
-    response.app_iter = whole
-    response.headerlist[:] = kept  # webob takes the length away with the body
-    return whole
-
-
-def make_not_modified(response: Response) -> None:
-    """Turn a response into a 304, and let go of its body."""
-    body = response.app_iter
-    response.status = "304 Not Modified"
-    response.app_iter = []
-    response.headerlist[:] = not_modified_fields(response.headerlist)
-    _close(body)
-
-
-def _close(body: Any) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
 
 
 def tag_of(body: bytes) -> str:

@@ -216,6 +216,18 @@ def test_file_object_is_served_and_closed(client_of):
     assert len(served) == 4
 
 
+def test_file_object_need_not_be_closable(client_of):
+    class Source:
+        def __init__(self):
+            file = io.BytesIO(b"abcdef")
+            self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    client = client_of(lambda: serve_fileobj(Source(), "text/plain"))
+    assert client.get("/").body == b"abcdef"
+    assert client.get("/", headers={"Range": "bytes=1-2"}, status=206).body == b"bc"
+    client.get("/", headers={"Range": "bytes=9-"}, status=416)
+
+
 def test_what_is_left_of_a_file_object_is_served(client_of):
     def handler():
         file = io.BytesIO(b"abcdef")

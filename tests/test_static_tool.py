@@ -1,9 +1,11 @@
 """The tools staticdir and staticfile in an object tree (reference, 4.7 and 4.10)."""
 
+import gzip
 import mimetypes
 import os
 
 import pytest
+from webob import Request
 
 import cptoolkit
 
@@ -191,6 +193,26 @@ def test_big_file_is_a_stream_with_its_length(app_of, home):
     response = client.get("/static/big")
     assert (response.content_length, len(response.body)) == (100_000, 100_000)
     assert client.head("/static/big").content_length == 100_000
+
+
+def test_big_file_that_is_compressed_is_never_whole_in_memory(app_of, home):
+    (home / "static" / "big.txt").write_bytes(b"line\n" * 100_000)
+    entries = {
+        "tools.staticdir.on": True,
+        "tools.staticdir.dir": str(home / "static"),
+        "tools.gzip.on": True,
+    }
+    client = app_of(Root(), {"/static": entries})
+    fields = {"Accept-Encoding": "gzip"}
+    request = Request.blank("/static/big.txt", headers=fields)
+    _, headers, body = request.call_application(client.app)
+    try:
+        blocks = list(body)
+    finally:
+        body.close()
+    assert len(blocks) > 5
+    assert gzip.decompress(b"".join(blocks)) == b"line\n" * 100_000
+    assert "Content-Length" not in dict(headers)
 
 
 def test_options_that_the_tool_lacks_are_told():

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from webob import Request, Response
 from webob.exc import HTTPGatewayTimeout
 
-from cptoolkit.middleware import fields
+from cptoolkit.middleware import bodies, fields
 from cptoolkit.middleware.caching.control import Directives, asked, seconds, vary
 from cptoolkit.middleware.caching.flights import Flight, Flights
 from cptoolkit.middleware.caching.keys import Key, same_origin, uri_of
 from cptoolkit.middleware.caching.replies import (
     add_status,
     client_has,
-    not_modified,
     reply,
     to_keep,
 )
 from cptoolkit.middleware.caching.stores import RAMStore, Store
 from cptoolkit.middleware.caching.tee import Tee
 from cptoolkit.middleware.caching.visit import Visit
-from cptoolkit.middleware.layer import Layer
+from cptoolkit.middleware.conditional import not_modified
+from cptoolkit.middleware.layer import Layer, replace_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -50,9 +50,9 @@ class Cache(Layer):
     wait for its answer. They stop waiting as soon as it turns out not to be kept.
 
     A body that does not say its length stays a stream, and is kept once it has ended well; nobody
-    waits for that. Requests for a range, and those with ``If-Match`` or ``If-Unmodified-Since``,
-    go to the application. A layer that finds out host and scheme of a request behind a proxy has
-    to stand around this one, for they are part of what answers are kept under.
+    waits for that. Requests for a range, those with ``If-Match`` or ``If-Unmodified-Since``, and
+    those with content, go to the application. A layer that finds out host and scheme of a request
+    behind a proxy has to stand around this one, for they are part of what answers are kept under.
 
     :raises ValueError: if an option is out of its range.
     :raises TypeError: if one is of the wrong type.
@@ -131,6 +131,7 @@ class Cache(Layer):
             "HTTP_RANGE" in environ
             or "HTTP_IF_MATCH" in environ
             or "HTTP_IF_UNMODIFIED_SINCE" in environ
+            or has_content(environ)
         ):
             return None
         credentials = "HTTP_AUTHORIZATION" in environ or bool(environ.get("REMOTE_USER"))
@@ -223,15 +224,12 @@ class Cache(Layer):
             sent = response.headerlist
             if self.debug:
                 add_status(sent, f"fwd={visit.why}")
-            if not visit.conditions or not client_has(environ, response.status, sent):
-                return None
-            body = response.app_iter
-            _replace_body(response, ())
-            _close(body)
+            if visit.conditions and client_has(environ, response.status, sent):
+                return not_modified(response)
         except BaseException:
             self._land(visit, False)
             raise
-        return not_modified(sent)
+        return None
 
     def respond(self, request: Request) -> Response:
         try:
@@ -279,15 +277,10 @@ class Cache(Layer):
             whole = b"".join(body)
         elif visit.flight is not None and length is not None:
             # Others wait for it, and shall not have to wait for this client to read it.
-            _replace_body(response, ())
-            try:
-                whole = b"".join(body)
-            finally:
-                _close(body)
-            _replace_body(response, [whole])
+            whole = bodies.collect(response)
         else:
             self._land(visit, False)  # a stream may be without end
-            _replace_body(response, Tee(body, self.maxobj_size, put))
+            replace_body(response, Tee(body, self.maxobj_size, put))
             return
         self._land(visit, put(whole), remember=len(whole) > self.maxobj_size)
 
@@ -323,6 +316,13 @@ class Cache(Layer):
         self.kept.clear()
 
 
+def has_content(environ: WSGIEnvironment) -> bool:
+    """Whether a GET has content. An application may heed it, and a cache has no key for that."""
+    return environ.get("CONTENT_LENGTH") not in (None, "", "0") or (
+        "HTTP_TRANSFER_ENCODING" in environ
+    )
+
+
 def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -337,15 +337,3 @@ def _texts(name: str, value: Any) -> list[str]:
     ):
         raise TypeError(f"{name} must be a list of texts, got {value!r}")
     return list(texts)
-
-
-def _replace_body(response: Response, body: Iterable[bytes]) -> None:
-    sent = list(response.headerlist)
-    response.app_iter = body
-    response.headerlist = sent  # webob takes the length away with the body
-
-
-def _close(body: Any) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()

@@ -47,7 +47,7 @@ def reply(found: Answer, environ: WSGIEnvironment, now: float, tell: bool) -> Re
     if tell:
         add_status(sent, f"hit; ttl={int(found.expires - now)}")
     if client_has(environ, found.status, sent):
-        return not_modified(sent)
+        return layer.Answer("304 Not Modified", not_modified_fields(sent), [])
     return layer.Answer(found.status, sent, [found.body])
 
 
@@ -57,11 +57,6 @@ def client_has(environ: WSGIEnvironment, status: str, sent: fields.Fields) -> bo
         return False
     etag, last_modified = fields.get(sent, "etag"), fields.get(sent, "last-modified")
     return status[:3] == "200" and precondition(environ, etag, last_modified) == 304
-
-
-def not_modified(sent: fields.Fields) -> Response:
-    """The 304 that stands for an answer with these header fields."""
-    return layer.Answer("304 Not Modified", not_modified_fields(sent), [])
 
 
 def add_status(sent: fields.Fields, what: str) -> None:

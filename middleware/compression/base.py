@@ -148,6 +148,8 @@ class Compression(Layer, ABC):
             else:
                 rest = chain((first,), items) if first else items
                 response.app_iter = _Body(_stream(rest, encoder), body)
+                # An Application would collect what has lost its length: a big file, say.
+                response.stream = True  # type: ignore[attr-defined]
         elif whole:
             packed = encoder.whole(whole)
             response.app_iter = [packed]

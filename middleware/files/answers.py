@@ -41,6 +41,10 @@ for _name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NOINHERIT", "O_NONBLOCK"):
     _OPEN_FLAGS |= getattr(os, _name, 0)
 
 
+class FileChanged(OSError):
+    """A file is no longer what it was a moment ago, and may be all right when looked at anew."""
+
+
 def open_regular(path: StrPath) -> tuple[BinaryIO, os.stat_result]:
     """Open a file to be read, and nothing else than a file: opening never waits.
 
@@ -114,6 +118,7 @@ class FileForm:
 
     :param fields: header fields for it, beside those that this adds.
     :param coding: the content coding of its bytes; "" for none.
+    :raises FileChanged: if it does so while it is read.
     :raises OSError: if it cannot be read.
     """
 
@@ -125,7 +130,7 @@ class FileForm:
         with file:
             data = file.read() if found.st_size <= SMALL else None
         if data is not None and len(data) != found.st_size:
-            raise OSError(errno.EAGAIN, "the file changes just now", path)
+            raise FileChanged(errno.EAGAIN, "the file changes just now", path)
         self.path = path
         self.signature = signature_of(found)
         self.size = found.st_size
@@ -157,7 +162,8 @@ class FileForm:
         """The answer to a GET or HEAD.
 
         :raises webob.exc.HTTPException: 412 or 416.
-        :raises OSError: if the file has changed, or can no longer be read.
+        :raises FileChanged: if it has.
+        :raises OSError: if it can no longer be read.
         """
         status, ranges = select(environ, self.size, self.etag, self.last_modified)
         if status == 304:
@@ -186,7 +192,7 @@ class FileForm:
         file, found = open_regular(self.path)
         if signature_of(found) != self.signature:
             file.close()
-            raise OSError(errno.EAGAIN, "the file has changed just now", self.path)
+            raise FileChanged(errno.EAGAIN, "the file has changed just now", self.path)
         return file
 
 

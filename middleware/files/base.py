@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webob import Response
 
+from cptoolkit.middleware.files.answers import FileChanged
 from cptoolkit.middleware.files.cache import FileCache, StoredFile
 from cptoolkit.middleware.files.media_types import checked_types, media_type
 from cptoolkit.middleware.layer import Layer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 logger = logging.getLogger("cptoolkit.static")
+
+MOST_LOOKS = 5
+"""How often a file is looked at anew that has changed between the look and the opening."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -38,7 +42,8 @@ class Static(Layer):
 
     precompressed: bool = True
     """Whether a file beside the one asked for, with ``.br``, ``.zst`` or ``.gz`` after its name
-    and not older, is sent to clients that accept its coding (RFC 9110, section 12.5.3)."""
+    and not older, is sent to clients that accept its coding (RFC 9110, section 12.5.3). A new one
+    is noticed within five seconds."""
 
     max_age: int | None = None
     """Seconds for which clients may use a file without asking; None to say nothing of it."""
@@ -77,6 +82,25 @@ class Static(Layer):
         except OSError:  # it has changed since it was looked at
             self._cache.drop(key)
             return None
+
+    def _found(
+        self, environ: WSGIEnvironment, find: Callable[[], StoredFile | None]
+    ) -> Response | None:
+        """The answer with the file that is found; None if none is, or it cannot be read.
+
+        :raises webob.exc.HTTPException: 412 or 416, or what ``find`` raises.
+        """
+        for _ in range(MOST_LOOKS):
+            try:
+                stored = find()
+                return None if stored is None else self._answer(environ, stored)
+            except FileChanged:  # another one has taken its place meanwhile, say
+                continue
+            except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+                self._log(environ.get("PATH_INFO", ""), "cannot be sent: %s", error)
+                return None
+        self._log(environ.get("PATH_INFO", ""), "changes all the time")
+        return None
 
     def _answer(self, environ: WSGIEnvironment, stored: StoredFile) -> Response:
         """The answer with a file.

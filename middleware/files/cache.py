@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import OrderedDict
@@ -12,7 +13,7 @@ from typing import Any
 
 from cptoolkit.middleware.compression.accept_encoding import choose
 from cptoolkit.middleware.fields import Fields
-from cptoolkit.middleware.files.answers import UNSETTLED_SECONDS, FileForm
+from cptoolkit.middleware.files.answers import UNSETTLED_SECONDS, FileChanged, FileForm
 
 SIBLINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 """Extensions of files that were compressed beforehand, by content coding, the favourite first."""
@@ -76,7 +77,7 @@ class StoredFile:
     def form_for(self, environ: Mapping[str, Any]) -> FileForm:
         """The form that a client likes best, by its ``Accept-Encoding``.
 
-        :raises OSError: if that form has changed.
+        :raises FileChanged: if that form has.
         """
         if not self.forms:
             return self.original
@@ -85,7 +86,7 @@ class StoredFile:
             return self.original
         form = self.forms[coding]
         if not form.is_current():
-            raise OSError(f"{form.path!r} has changed")
+            raise FileChanged(errno.EAGAIN, "the file has changed", form.path)
         return form
 
     @property
@@ -116,7 +117,7 @@ class FileCache:
         file = self._files.get(key)
         if file is None or not file.is_current():
             return None
-        try:
+        try:  # noqa: SIM105  (suppress() takes as long as all else here)
             self._files.move_to_end(key)
         except KeyError:  # another thread has just thrown it out
             pass

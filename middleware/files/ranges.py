@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from os import urandom
 from typing import BinaryIO
 
-from cptoolkit.middleware import fields
+from cptoolkit.middleware import bodies, fields
 from cptoolkit.middleware.fields import Fields
 
 MOST_RANGES = 10
@@ -147,4 +147,4 @@ class FileParts:
 
     def close(self) -> None:
         """Close the file. A generator alone would not, if it had never been begun."""
-        self._file.close()
+        bodies.close(self._file)

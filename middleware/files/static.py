@@ -58,15 +58,9 @@ class StaticFile(Static):
         if self._match is not None and not self._match.search(text_of(path)):
             self._log(path, "does not match %r", self.match)
             return None
-        answer = self._known(environ, self._path)
-        if answer is not None:
-            return answer
-        try:
-            stored = self._stored(self._path, self._path, self._freshness)
-            return self._answer(environ, stored)
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            self._log(path, "cannot be sent: %s", error)
-            return None
+        return self._known(environ, self._path) or self._found(
+            environ, lambda: self._stored(self._path, self._path, self._freshness)
+        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -120,23 +114,20 @@ class StaticDir(Static):
             logger.warning("StaticDir: there is no directory %r", self._folder)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self._may_mean_file(environ) or not self._only_begins:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(self._begins_with) or "//" in path or not self._only_begins:
             return super().__call__(environ, start_response)
-        # What most requests are for; they need not be made objects of.
+        # Most requests are for pages, and no object need be made of them to find that out.
         served: WSGIApplication = self.app  # type: ignore[assignment]
         return served(environ, start_response)
 
-    def _may_mean_file(self, environ: WSGIEnvironment) -> bool:
-        path = environ.get("PATH_INFO", "")
-        return environ["REQUEST_METHOD"] in METHODS and (
-            path.startswith(self._begins_with) or "//" in path
-        )
-
     def before(self, request: Request) -> Response | None:
         environ = request.environ
-        if not self._may_mean_file(environ):
-            return None
         path = environ.get("PATH_INFO", "")
+        if not path.startswith(self._begins_with) and "//" not in path:
+            return None
+        if environ["REQUEST_METHOD"] not in METHODS:
+            return None
         answer = self._known(environ, path)
         if answer is not None:
             return answer
@@ -147,12 +138,7 @@ class StaticDir(Static):
         if self._match is not None and not self._match.search(text_of(path)):
             self._log(path, "does not match %r", self.match)
             return None
-        try:
-            stored = self._find(environ, path, names[depth:])
-            return None if stored is None else self._answer(environ, stored)
-        except OSError as error:
-            self._log(path, "cannot be sent: %s", error)
-            return None
+        return self._found(environ, lambda: self._find(environ, path, names[depth:]))
 
     def _find(self, environ: WSGIEnvironment, path: str, names: list[str]) -> StoredFile | None:
         """The file that a path means; None if there is none.

@@ -404,6 +404,18 @@ def test_request_that_is_for_the_application_is_passed_on(host, headers):
     assert site.fetch().body == b"page 1"
 
 
+@pytest.mark.parametrize(
+    "fields", [{"CONTENT_LENGTH": "6"}, {"HTTP_TRANSFER_ENCODING": "chunked"}], ids=str
+)
+def test_answer_to_a_get_with_content_is_not_for_those_without(fields):
+    page = Page()
+    layer = Cache(lambda *call: page(None)(*call))
+    evil = Request.blank("/", fields, body=b"evil=1").environ | fields
+    list(layer(evil, lambda *head: None))
+    assert Request.blank("/").get_response(layer).body == b"page 2"
+    assert Request.blank("/").get_response(layer).body == b"page 2"
+
+
 VALIDATORS = [("ETag", '"v1"'), ("Last-Modified", "Thu, 01 Jan 2026 12:00:00 GMT")]
 
 
