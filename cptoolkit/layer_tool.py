@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit import middleware
 from cptoolkit.context import current
 from cptoolkit.hooks import Hook
+from cptoolkit.middleware import fields
 from cptoolkit.middleware.layer import Layer
 from cptoolkit.toolbox import Tool
 
@@ -71,10 +72,10 @@ class LayerTool(Tool):
     def options(self) -> Mapping[str, Any]:
         """The layer's options and their defaults."""
         defaults = {}
-        for option in fields(self.layer):
+        for option in dataclasses.fields(self.layer):
             if option.name in self.layer.option_names():
                 made = option.default_factory
-                defaults[option.name] = option.default if made is MISSING else made()
+                defaults[option.name] = option.default if made is dataclasses.MISSING else made()
         return defaults
 
     def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
@@ -94,9 +95,8 @@ class LayerTool(Tool):
         def before() -> None:
             answer = layer.before(current.get()[0])
             if answer is not None:
-                request, response = current.get()
-                response.drop_body()  # what an earlier hook may have put there
-                take(answer)
+                answer_with(answer)
+                request = current.get()[0]
                 request.handler = None
                 request.process_request_body = False
 
@@ -138,6 +138,20 @@ class LayerTool(Tool):
         layers.append((options, layer))
         del layers[:-MOST_LAYERS]
         return layer
+
+
+def answer_with(answer: webob.Response) -> None:
+    """Make the current response say what an answer says in place of the page handler.
+
+    Header fields that hooks have set before are kept, where the answer has none of that name.
+    """
+    response = current.get()[1]
+    response.drop_body()
+    earlier = [item for item in response.headerlist if item[0].lower() != "content-type"]
+    take(answer)
+    if earlier:
+        names = frozenset(name.lower() for name, _ in earlier)
+        fields.put_defaults(response.headerlist, earlier, names)
 
 
 def take(answer: webob.Response) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cptoolkit.context import current
 from cptoolkit.http.errors import NotFound
-from cptoolkit.layer_tool import LayerTool, take
+from cptoolkit.layer_tool import LayerTool, answer_with
 
 if TYPE_CHECKING:
     from cptoolkit.middleware.files.base import Static
@@ -51,5 +51,5 @@ class StaticTool(LayerTool):
         answer = self.made(request.app, options).before(request)
         if answer is None:
             return False
-        take(answer)
+        answer_with(answer)
         return True

@@ -474,3 +474,15 @@ def test_redirect_of_a_layer_leads_where_it_says(location, sent):
 
     answer = Request.blank("/", headers={"Host": "made.up"}).get_response(Redirecting(Response()))
     assert answer.headers["Location"] == sent
+
+
+def test_fields_that_hooks_have_set_stay_when_a_layer_answers(app_of):
+    def earlier():
+        cptoolkit.response.headers["X-Mine"] = "kept"
+        cptoolkit.response.headers["X-Word"] = "mine"
+
+    cptoolkit.tools.journal = LayerTool("before_handler", Journal)
+    config = {"tools.journal.on": True, "hooks.on_start_resource": earlier}
+    answer = app_of(Root(), {"/": config}).get("/answered")
+    assert (answer.headers["X-Mine"], answer.headers["X-Word"]) == ("kept", "default")
+    assert answer.headers.getall("Content-Type") == ["text/html; charset=UTF-8"]
