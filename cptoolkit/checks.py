@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 from cptoolkit.handler_search import may_answer
 from cptoolkit.nearest import did_you_mean, nearest
+from cptoolkit.toolbox import GENERAL_OPTIONS
 
 SITE_NAMESPACES = ("checker", "engine", "server", "tree")
 """Namespaces that have a meaning in the global config only."""
@@ -343,7 +344,7 @@ class Checker:
                 continue
             prefix = f"{namespace}.{name}."
             options = {key[len(prefix) :]: conf[key] for key in conf if key.startswith(prefix)}
-            for general in ("on", "priority"):
+            for general in GENERAL_OPTIONS - set(tool.layer.option_names()):
                 options.pop(general, None)
             with suppress(ValueError):  # names that do not exist are told by another check
                 tool.check(options)

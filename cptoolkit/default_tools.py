@@ -15,9 +15,20 @@ from cptoolkit.toolbox import ErrorTool, Tool, Toolbox
 tools = Toolbox("tools")
 
 tools.accept = LayerTool("on_start_resource", "Accept")
+tools.accept.callable = functions.accept  # says which media type it has chosen
 tools.allow = Tool("on_start_resource", functions.allow)
-tools.auth_basic = LayerTool("before_request_body", "BasicAuth", priority=60)
-tools.auth_digest = LayerTool("before_request_body", "DigestAuth", priority=60)
+tools.auth_basic = LayerTool(
+    "before_request_body",
+    "BasicAuth",
+    priority=60,
+    positional=("realm", "checkpassword", "debug", "accept_charset"),
+)
+tools.auth_digest = LayerTool(
+    "before_request_body",
+    "DigestAuth",
+    priority=60,
+    positional=("realm", "get_ha1", "key", "debug", "accept_charset"),
+)
 tools.autovary = Tool("on_start_resource", functions.autovary, priority=0)
 tools.body_limit = LayerTool("on_start_resource", "BodyLimit", priority=5)
 tools.caching = CachingTool()
@@ -29,7 +40,9 @@ tools.err_redirect = ErrorTool(functions.redirect)
 tools.etags = LayerTool("before_finalize", "ETags", priority=75)
 tools.expires = LayerTool("before_finalize", "Expires")
 tools.flatten = Tool("before_finalize", functions.flatten)
-tools.gzip = LayerTool("before_finalize", "Gzip", priority=80)
+tools.gzip = LayerTool(
+    "before_finalize", "Gzip", priority=80, positional=("compress_level", "mime_types", "debug")
+)
 tools.ignore_headers = LayerTool("before_request_body", "IgnoreHeaders")
 tools.json_in = Tool("before_request_body", functions.json_in, priority=30)
 tools.json_out = Tool("before_handler", functions.json_out, priority=30)

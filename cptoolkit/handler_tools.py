@@ -16,6 +16,7 @@ from cptoolkit.hooks import HOOKPOINTS
 from cptoolkit.http.errors import HTTPError, HTTPRedirect, InternalRedirect
 from cptoolkit.http.headers import RequestHeaders
 from cptoolkit.http.response import EncodingIterator, Response
+from cptoolkit.middleware import bodies
 from cptoolkit.middleware.accept import choose
 from cptoolkit.toolbox import Tool
 from cptoolkit.urls import url as absolute_url
@@ -101,9 +102,7 @@ class Flat:
     def close(self) -> None:
         """Close the body, too, which generators within a generator would leave open."""
         self._items.close()
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
+        bodies.close(self._body)
 
 
 def _flat(items: Iterable[Any]) -> Generator[Any, None, None]:

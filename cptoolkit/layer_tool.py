@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit import middleware
@@ -35,6 +35,8 @@ class LayerTool(Tool):
     :param layer: the class, or the name under which ``cptoolkit.middleware`` has it, from where it
         is imported once it is needed.
     :param after_priority: the priority at before_finalize, if not that of ``before``.
+    :param positional: the names of the options that :meth:`act` takes by their place; without
+        any those of the layer in their order.
     :param on_errors: whether ``after`` also gets the page that answers an unexpected exception.
     """
 
@@ -46,9 +48,11 @@ class LayerTool(Tool):
         priority: float = 50,
         after_priority: float | None = None,
         on_errors: bool = False,
+        positional: Sequence[str] = (),
     ) -> None:
         self._layer = layer
-        super().__init__(point, self.make, name, priority)
+        super().__init__(point, self.act, name, priority)
+        self.positional = positional
         self.after_priority = after_priority
         self.on_errors = on_errors
 
@@ -61,13 +65,29 @@ class LayerTool(Tool):
             object.__setattr__(self, "_layer", layer)  # nothing that config is made of changes
         return layer
 
-    def make(self, **options: Any) -> Layer:
-        """A layer with these options.
+    def act(self, *args: Any, **options: Any) -> bool:
+        """Do to the current request and response what the layer does: for handlers and hooks that
+        call ``tools.<name>.callable(...)``.
 
-        :raises TypeError: if there is no such option.
-        :raises ValueError: if the layer refuses its value.
+        :returns: whether the layer has answered the request.
+        :raises webob.exc.HTTPException: if the layer refuses the request.
+        :raises ValueError: if there is no such option, or the layer refuses its value.
         """
-        return self.layer(**options)
+        request, response = current.get()
+        assert request.app is not None
+        names = self.positional or self.layer.option_names()
+        layer = self.made(request.app, {**dict(zip(names, args, strict=False)), **options})
+        answer = layer.before(request)
+        if answer is not None:
+            answer_with(answer)
+            return True
+        if type(layer).after is not Layer.after:
+            if layer.whole_bodies:
+                response.gather_body()
+            answer = layer.after(request, response)
+            if answer is not None and answer is not response:
+                take(answer)
+        return False
 
     def options(self) -> Mapping[str, Any]:
         """The layer's options and their defaults."""
@@ -132,7 +152,7 @@ class LayerTool(Tool):
                 return layer
         self.check(options)
         try:
-            layer = self.make(**options)
+            layer = self.layer(**options)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{self.namespace}.{self._name} cannot be used: {error}") from error
         layers.append((options, layer))

@@ -98,14 +98,15 @@ class _AliasLoader(SameModule):
 
     def __init__(self, alias: str) -> None:
         self.parts = _table()[alias]
-        super().__init__(f"{PACKAGE}.{self.parts[0]}" if len(self.parts) == 1 else "")
+        self.is_package = any(other.startswith(f"{alias}.") for other in _table())
+        single = len(self.parts) == 1 and not self.is_package
+        super().__init__(f"{PACKAGE}.{self.parts[0]}" if single else "")
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         if self.name:
             return super().create_module(spec)
         module = Gathered(spec.name, self.parts)
-        prefix = f"{spec.name.partition('.')[2]}."
-        if any(alias.startswith(prefix) for alias in _table()):
+        if self.is_package:
             module.__path__ = []  # what the import statement takes a package by
         self._spec = spec
         return module

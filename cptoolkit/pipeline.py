@@ -47,7 +47,7 @@ class Use:
             check_prefix(at)
             _check_call(factory, args, options)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{self!r}: {error}") from None
+            raise _told(self, error) from None
 
     def __call__(self, app: WSGIApplication) -> WSGIApplication:
         """Put the middleware around an application.
@@ -58,7 +58,7 @@ class Use:
         try:
             made: Any = self.factory(app, *self.args, **self.options)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{self!r}: {error}") from error
+            raise _told(self, error) from error
         if not callable(made):
             raise TypeError(f"{self!r}: expected a WSGI application to come of it, got {made!r}")
         if self.at == "/":
@@ -73,12 +73,14 @@ class Use:
 
 
 @overload
-def use(factory: Callable[Concatenate[Any, P], Any], *args: P.args, **options: P.kwargs) -> Use: ...
+def use(
+    factory: Callable[Concatenate[Any, P], Any], /, *args: P.args, **options: P.kwargs
+) -> Use: ...
 @overload
 def use(
-    factory: Callable[Concatenate[Any, P], Any], at: str, *args: P.args, **options: P.kwargs
+    factory: Callable[Concatenate[Any, P], Any], /, at: str, *args: P.args, **options: P.kwargs
 ) -> Use: ...
-def use(factory: Callable[..., Any], *args: Any, **options: Any) -> Use:
+def use(factory: Callable[..., Any], /, *args: Any, **options: Any) -> Use:
     """Say that a pipeline has a middleware, and with which options.
 
     :param factory: a layer, or anything else that is called with an application and the options,
@@ -105,6 +107,7 @@ class Pipeline:
         for part in parts:
             if isinstance(part, type) and issubclass(part, Layer):
                 raise TypeError(f"expected use({part.__name__}, ...), got the class itself")
+            _refuse_made(part)
             if not callable(part):
                 raise TypeError(
                     f"a pipeline is made of use(...), pipelines and functions, got {part!r}"
@@ -143,6 +146,16 @@ class Pipeline:
         return f"Pipeline(\n{lines})"
 
 
+def _refuse_made(part: object) -> None:
+    """See that a layer has not been made yet.
+
+    :raises TypeError: if it has.
+    """
+    if isinstance(part, Layer):
+        name = type(part).__name__
+        raise TypeError(f"expected use({name}, ...), got a {name} that has been made already")
+
+
 def _check_call(
     factory: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
 ) -> None:
@@ -150,6 +163,7 @@ def _check_call(
 
     :raises TypeError: if not.
     """
+    _refuse_made(factory)
     if not callable(factory):
         raise TypeError(f"expected a class or function to make a middleware of, got {factory!r}")
     try:
@@ -165,6 +179,13 @@ def _check_call(
                 near = did_you_mean(name, known[1:])
                 raise TypeError(f"{_name(factory)} has no option {name!r}{near}") from None
         raise TypeError(f"{_name(factory)} cannot be made so: {error}") from None
+
+
+def _told(part: Use, error: TypeError | ValueError) -> TypeError | ValueError:
+    """An error that tells which middleware it is about."""
+    # Not type(error): some, such as UnicodeDecodeError, are made of more than a text.
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{part!r}: {error}")
 
 
 def _name(value: object) -> str:

@@ -220,7 +220,7 @@ def staticdir(
 
     :returns: whether there is such a file.
     """
-    return _staticdir.answer(
+    return _staticdir.act(
         section=section,
         dir=dir,
         root=root,
@@ -244,7 +244,7 @@ def staticfile(
 
     :returns: whether there is such a file.
     """
-    return _staticfile.answer(
+    return _staticfile.act(
         filename=filename, root=root, match=match, content_types=content_types, debug=debug
     )
 

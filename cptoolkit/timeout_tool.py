@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cptoolkit.context import current
 from cptoolkit.hooks import Hook
 from cptoolkit.layer_tool import LayerTool
+from cptoolkit.middleware import bodies
 
 if TYPE_CHECKING:
     from cptoolkit.http.request import Request
@@ -86,6 +87,4 @@ def _discard(late: Outcome) -> None:
     result, error = late
     if error is not None:
         raise error
-    close = getattr(result, "close", None)
-    if close is not None:
-        close()
+    bodies.close(result)

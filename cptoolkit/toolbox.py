@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any] | type)
 
-GENERAL_OPTIONS = frozenset({"on", "priority"})
+GENERAL_OPTIONS = frozenset({"debug", "on", "priority"})
 """Options that every tool has beside those of its own function."""
 
 
@@ -114,8 +114,18 @@ class Tool:
         """
         if overridden(self, "_setup"):
             plan.setups.append(self._setup)
-        else:
-            self.compile_hooks(plan, options)
+            return
+        if "debug" in options and "debug" not in (self.options() or {}):
+            options = dict(options)
+            if options.pop("debug") and self._point is not None:
+                plan.attach(self._point, Hook(self._tell, priority=0, options=options))
+        self.compile_hooks(plan, options)
+
+    def _tell(self, options: dict[str, Any]) -> None:
+        """Say in the log that the tool is on: all that ``debug`` means to most."""
+        app = serving.request.app
+        if app is not None:
+            app.log(f"on, with {options}", f"{self.namespace}.{self._name}".upper())
 
     def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
         """Attach the tool's function to its hook point."""

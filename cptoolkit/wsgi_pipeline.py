@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class WSGIPipeline:
         self.pipeline = []
         self.config = {}
         self._made: tuple[Any, WSGIApplication] | None = None
+        self._lock = Lock()
 
     def configure(self, name: str, value: Any) -> None:
         """Take one entry of the ``wsgi`` namespace.
@@ -53,10 +55,13 @@ class WSGIPipeline:
 
         :raises ValueError: if a factory does not take its options.
         """
-        now = [*self.pipeline], {name: dict(options) for name, options in self.config.items()}
-        made = self._made
-        if made is not None and made[0] == now:
-            return made[1]
+        with self._lock:  # made twice by two threads, a layer would lose what the one is told
+            now = [*self.pipeline], {name: dict(given) for name, given in self.config.items()}
+            if self._made is None or self._made[0] != now:
+                self._made = now, self._make()
+            return self._made[1]
+
+    def _make(self) -> WSGIApplication:
         app: Any = self.tail
         for name, factory in reversed(self.pipeline):
             options = self.config.get(name, {})
@@ -67,7 +72,6 @@ class WSGIPipeline:
                     f"config entry 'wsgi.pipeline': {name!r} cannot be made with the options "
                     f"{options!r}: {error}"
                 ) from error
-        self._made = (now, app)
         return app  # type: ignore[no-any-return]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

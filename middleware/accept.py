@@ -9,6 +9,7 @@ from webob import Request, Response
 from webob.acceptparse import create_accept_header
 from webob.exc import HTTPNotAcceptable
 
+from cptoolkit.middleware.fields import add_vary
 from cptoolkit.middleware.layer import Layer
 
 CHOICE = "cptoolkit.accept"
@@ -20,7 +21,7 @@ class Accept(Layer):
     """Answer 406 to a client whose ``Accept`` names none of the media types on offer.
 
     The one that the client likes best is left in ``environ["cptoolkit.accept"]``. A client
-    without the field takes anything.
+    without the field takes anything. Caches are told by ``Vary`` that others get other answers.
 
     :raises ValueError: if a media type on offer is not of the form type/subtype, or there is none.
     """
@@ -37,13 +38,16 @@ class Accept(Layer):
         if not self._offers:
             raise ValueError("media must be one media type at least, got an empty list")
         for offer in self._offers:
-            kind, slash, subtype = offer.partition("/")
-            if not (kind and slash and subtype) or "*" in offer:
+            kind, _, subtype = str(offer).partition("/")
+            if not (kind and subtype) or "*" in offer:
                 raise ValueError(f"media must be types such as 'text/html', got {offer!r}")
 
     def before(self, request: Request) -> Response | None:
         request.environ[CHOICE] = choose(request.environ.get("HTTP_ACCEPT"), self._offers)
         return None
+
+    def after(self, request: Request, response: Response) -> None:
+        add_vary(response.headerlist, "Accept")
 
 
 def choose(field: str | None, offers: Sequence[str]) -> str:
@@ -53,7 +57,10 @@ def choose(field: str | None, offers: Sequence[str]) -> str:
         counts as none, as RFC 9110, section 12.5.1 lets a server do.
     :raises webob.exc.HTTPNotAcceptable: if it takes none of them.
     """
-    acceptable = create_accept_header((field or "").strip() or None).acceptable_offers(offers)
+    field = (field or "").strip()
+    if not field and offers:
+        return offers[0]
+    acceptable = create_accept_header(field).acceptable_offers(offers)
     if not acceptable:
         raise HTTPNotAcceptable(
             f"Your client sent this Accept header: {field}. "

@@ -34,8 +34,8 @@ class At(Layer):
         super().__post_init__()
         self._path = check_prefix(self.prefix)
         below = self.below
-        if below is None:
-            raise TypeError("below must be a WSGI application, got None")
+        if not callable(below):
+            raise TypeError(f"below must be a WSGI application, got {below!r}")
         if isinstance(below, Layer):
             self._below = below.respond
         else:
@@ -61,7 +61,10 @@ def check_prefix(prefix: str) -> str:
     """A path as its segments are compared: without a slash at its end.
 
     :raises ValueError: if it does not begin with a slash, or is not in its shortest form.
+    :raises TypeError: if it is no text.
     """
+    if not isinstance(prefix, str):
+        raise TypeError(f"a URL prefix must be a text that begins with a slash, got {prefix!r}")
     if not prefix.startswith("/"):
         hint = f"; did you mean {'/' + prefix!r}?" if prefix else ""
         raise ValueError(f"a URL prefix must begin with a slash, got {prefix!r}{hint}")

@@ -12,7 +12,7 @@ from webob import Response
 
 from cptoolkit.middleware import bodies
 from cptoolkit.middleware.fields import Fields
-from cptoolkit.middleware.layer import Answer, replace_body
+from cptoolkit.middleware.layer import Answer
 
 _TAGS = re.compile(r'(?:W/)?"[^"]*"|[^\s,"]+')
 """An entity tag (section 8.8.3). One without quotes, which no client makes up but some programs
@@ -144,7 +144,7 @@ def not_modified(response: Response) -> Response:
     sent = not_modified_fields(response.headerlist)
     body = response.app_iter
     if type(body) is not list:
-        replace_body(response, [])  # first, so that nobody closes it once more if that fails
+        bodies.replace(response, [])  # first, so that nobody closes it once more if that fails
         bodies.close(body)
     return Answer("304 Not Modified", sent, [])
 

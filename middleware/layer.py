@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from itertools import chain
@@ -13,6 +13,7 @@ from webob import Request, Response
 from webob.exc import HTTPException
 
 from cptoolkit.middleware import fields
+from cptoolkit.middleware.bodies import Closing, close, replace
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -110,7 +111,7 @@ class Layer:
                 if answer is not None:
                     response = answer
             except BaseException as error:
-                _close(response.app_iter)
+                close(response.app_iter)
                 if not isinstance(error, HTTPException):
                     raise
                 response = refused(error, request.environ)
@@ -119,8 +120,8 @@ class Layer:
                 self.finish(request, None)
             raise
         if self._finishes:
-            body = _Closing(response.app_iter, lambda: self.finish(request, response))
-            replace_body(response, body)
+            body = Closing(response.app_iter, lambda: self.finish(request, response))
+            replace(response, body)
         return response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -141,10 +142,10 @@ class Layer:
         try:
             start_response(response.status, response.headerlist)
         except BaseException:
-            _close(body)
+            close(body)
             raise
         if environ["REQUEST_METHOD"] == "HEAD":
-            return _Closing((), lambda: _close(body))
+            return Closing((), lambda: close(body))
         return body
 
     def _refuse_to_serve(self, request: Request) -> Response:
@@ -202,12 +203,12 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
         while status is None:
             first.append(next(items))
     except BaseException as error:
-        _close(body)
+        close(body)
         if isinstance(error, StopIteration):
             raise AssertionError("the application has not called start_response") from None
         raise
     taken = True
-    rest = _Closing(chain(written, first, items), lambda: _close(body))
+    rest = Closing(chain(written, first, items), lambda: close(body))
     return Answer(status, list(headers), rest)
 
 
@@ -231,14 +232,6 @@ def refused(refusal: HTTPException, environ: WSGIEnvironment) -> Response:
     return response
 
 
-def replace_body(response: Response, body: Iterable[bytes]) -> None:
-    """Put something else in the place of a body of the same length.
-
-    webob's own way would take the Content-Length away, and look for it first.
-    """
-    response._app_iter = body  # type: ignore[attr-defined]
-
-
 class _Request(Request):
     """A request made of what a WSGI host gives, without the tests of webob's constructor."""
 
@@ -256,32 +249,3 @@ class Answer(Response):
         self._status = status
         self._headerlist = headers
         self._app_iter = body
-
-
-def _close(body: Any) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
-
-
-class _Closing:
-    """A body, and what is to be done when it is closed."""
-
-    __slots__ = ("_body", "_done", "_then")
-
-    def __init__(self, body: Iterable[bytes], then: Callable[[], None]) -> None:
-        self._body = body
-        self._then = then
-        self._done = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
-
-    def close(self) -> None:
-        if self._done:
-            return
-        self._done = True
-        try:
-            _close(self._body)
-        finally:
-            self._then()

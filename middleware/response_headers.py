@@ -24,12 +24,12 @@ class ResponseHeaders(Layer):
         :func:`cptoolkit.middleware.fields.checked`.
     """
 
-    headers: Iterable[tuple[str, str]] = ()
+    headers: Iterable[tuple[str, str]] | None = ()
     """(name, value) pairs. A name that comes several times is sent as often."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.fields = _pairs(self.headers)
+        self.fields = _pairs(self.headers or ())
         """The same as a list, checked."""
         self._names = frozenset(name.lower() for name, _ in self.fields)
         self._has_type = "content-type" in self._names

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from webob import Request, Response
 from webob.exc import HTTPException, HTTPServiceUnavailable
 
+from cptoolkit.middleware import bodies
 from cptoolkit.middleware.layer import Layer, refused
 
 logger = logging.getLogger("cptoolkit.timeout")
@@ -61,9 +62,7 @@ class Timeout(Layer):
         environ.clear()
         environ.update(inner)
         if type(response.app_iter) is not list:
-            fields = list(response.headerlist)
-            response.app_iter = _InContext(response.app_iter, context)
-            response.headerlist = fields  # webob takes the length away with the body
+            bodies.replace(response, _InContext(response.app_iter, context))
         return response
 
     def _begin(self, request: Request) -> tuple[Response, Context]:
@@ -139,9 +138,7 @@ class _Task(Generic[T]):
 
 
 def _discard(late: tuple[Response, Context]) -> None:
-    close = getattr(late[0].app_iter, "close", None)
-    if close is not None:
-        close()
+    bodies.close(late[0].app_iter)
 
 
 class _Gate:
@@ -184,7 +181,6 @@ class _InContext:
 
     def __init__(self, body: Iterable[bytes], context: Context) -> None:
         self._body = body
-        self._close: Callable[[], object] | None = getattr(body, "close", None)
         self._iterator: Iterator[bytes] | None = None
         self._context = context
 
@@ -197,6 +193,5 @@ class _InContext:
         return self._context.run(next, self._iterator)
 
     def close(self) -> None:
-        close, self._close = self._close, None
-        if close is not None:
-            self._context.run(close)
+        body, self._body = self._body, ()
+        self._context.run(bodies.close, body)

@@ -98,6 +98,13 @@ def test_positional_arguments_are_the_factorys():
     assert ask(Pipeline(use(shout, 3))(marks)).text == "!!!"
 
 
+def test_option_may_be_called_factory():
+    def app_of(app, factory):
+        return factory
+
+    assert use(app_of, factory=marks)(Response("x")) is marks
+
+
 # -- what is wrong is told at once ------------------------------------------------------------
 
 
@@ -123,6 +130,19 @@ def test_positional_arguments_are_the_factorys():
             lambda: use("shout"), TypeError, "expected a class or function", id="no factory"
         ),
         pytest.param(lambda: Pipeline(Mark), TypeError, "expected use(Mark, ...)", id="class"),
+        pytest.param(
+            lambda: Pipeline(Mark(marks)), TypeError, "expected use(Mark, ...)", id="made already"
+        ),
+        pytest.param(
+            lambda: use(Mark(marks)), TypeError, "a Mark that has been made already", id="use made"
+        ),
+        pytest.param(lambda: use(Mark, at=5), TypeError, "begins with a slash, got 5", id="at 5"),
+        pytest.param(
+            lambda: use(lambda app: b"\xff".decode())(marks),
+            ValueError,
+            "use(<lambda>): 'utf-8' codec can't decode",
+            id="an error that is made of more than a text",
+        ),
         pytest.param(lambda: Pipeline("x"), TypeError, "a pipeline is made of use(", id="text"),
         pytest.param(
             lambda: Pipeline(use(Mark, letter="ab"))(marks),

@@ -14,7 +14,7 @@ import webob
 from cptoolkit.http.elements import HeaderElement
 from cptoolkit.http.errors import TimeoutError
 from cptoolkit.http.headers import ResponseHeaders, header_value, valid_status
-from cptoolkit.middleware import fields
+from cptoolkit.middleware import bodies, fields
 
 HTML = ("Content-Type", "text/html")
 HTML_UTF8 = ("Content-Type", "text/html;charset=utf-8")
@@ -215,7 +215,7 @@ class Response(webob.Response):
         try:
             whole = b"".join(body)
         finally:
-            _close(body)
+            bodies.close(body)
         self._app_iter = [whole]
         if type(body) is EncodingIterator:  # a generator may have set the Content-Type
             self.mark_charset()
@@ -281,7 +281,7 @@ class Response(webob.Response):
     def drop_body(self) -> None:
         """Let go of the body unsent, as for HEAD."""
         body, self._app_iter = self._app_iter, []
-        _close(body)
+        bodies.close(body)
 
     # -- time ------------------------------------------------------------------------------
 
@@ -297,12 +297,6 @@ class Response(webob.Response):
         """
         if self.timed_out:
             raise TimeoutError(f"the response took longer than response.timeout, {self.timeout} s")
-
-
-def _close(body: Any) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
 
 
 def _is_nested(item: Any) -> bool:
@@ -337,7 +331,7 @@ class EncodingIterator:
         return item if type(item) is bytes else self._response._encoded(item)
 
     def close(self) -> None:
-        _close(self.body)
+        bodies.close(self.body)
 
 
 class FileIterator:
@@ -359,4 +353,4 @@ class FileIterator:
         return block.encode() if isinstance(block, str) else block
 
     def close(self) -> None:
-        _close(self.file)
+        bodies.close(self.file)

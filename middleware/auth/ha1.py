@@ -8,11 +8,14 @@ function here makes one for the option ``get_ha1`` of
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, Protocol
+
+logger = logging.getLogger("cptoolkit.auth")
 
 HASHES: dict[str, Callable[[bytes], Any]] = {
     "MD5": hashlib.md5,
@@ -115,8 +118,8 @@ class _HtdigestFile:
         self._filename = os.path.abspath(filename)
         self._lock = Lock()
         self._version: tuple[int, int, int] | None = None
-        self._users: dict[tuple[str, str], dict[str, str]] = {}
-        self.algorithms = _common(set(hashes) for hashes in self._current().values())
+        self._users = _read_htdigest(self._filename)
+        self.algorithms = _common(set(hashes) for hashes in self._users.values())
 
     def __call__(self, realm: str, username: str, algorithm: str = "MD5") -> str | None:
         return self._current().get((username, realm), {}).get(algorithm)
@@ -126,8 +129,12 @@ class _HtdigestFile:
         version = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._lock:
             if version != self._version:
-                self._users = _read_htdigest(self._filename)
                 self._version = version
+                try:
+                    self._users = _read_htdigest(self._filename)
+                except ValueError as error:
+                    # Somebody is editing it; those who could log in until now still can.
+                    logger.error("%s; its users stay those of before", error)
             return self._users
 
 

@@ -24,7 +24,7 @@ from cptoolkit.middleware.caching.stores import RAMStore, Store
 from cptoolkit.middleware.caching.tee import Tee
 from cptoolkit.middleware.caching.visit import Visit
 from cptoolkit.middleware.conditional import not_modified
-from cptoolkit.middleware.layer import Layer, replace_body
+from cptoolkit.middleware.layer import Layer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -280,7 +280,7 @@ class Cache(Layer):
             whole = bodies.collect(response)
         else:
             self._land(visit, False)  # a stream may be without end
-            replace_body(response, Tee(body, self.maxobj_size, put))
+            bodies.replace(response, Tee(body, self.maxobj_size, put))
             return
         self._land(visit, put(whole), remember=len(whole) > self.maxobj_size)
 

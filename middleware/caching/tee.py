@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from cptoolkit.middleware import bodies
+
 
 class Tee:
     """Passes a body on block by block, and tells what it was once it has ended well.
@@ -51,6 +53,4 @@ class Tee:
         """Close the body; what has not ended by now is not whole."""
         self._copy = None
         body, self._body = self._body, ()
-        close = getattr(body, "close", None)
-        if close is not None:
-            close()
+        bodies.close(body)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from webob import Request, Response
 from webob.exc import HTTPNotAcceptable
 
+from cptoolkit.middleware import bodies
 from cptoolkit.middleware.compression.accept_encoding import choose
 from cptoolkit.middleware.compression.encoders import Encoder
 from cptoolkit.middleware.compression.media_patterns import media_patterns
@@ -228,6 +229,4 @@ class _Body:
 
     def close(self) -> None:
         replaced, self._replaced, self._blocks = self._replaced, None, iter(())
-        close = getattr(replaced, "close", None)
-        if close is not None:
-            close()
+        bodies.close(replaced)

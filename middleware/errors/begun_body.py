@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+
+from cptoolkit.middleware import bodies
 
 
 class BegunBody:
@@ -38,7 +39,7 @@ class BegunBody:
 
     def close(self) -> None:
         body, self._body = self._body, None
-        close(body)
+        bodies.close(body)
 
 
 def begin(body: Iterable[bytes], failed: Callable[[Exception], None]) -> BegunBody:
@@ -51,13 +52,6 @@ def begin(body: Iterable[bytes], failed: Callable[[Exception], None]) -> BegunBo
         items = iter(body)
         first = next((block for block in items if block), b"")
     except BaseException:
-        close(body)
+        bodies.close(body)
         raise
     return BegunBody(body, first, items, failed)
-
-
-def close(body: Any) -> None:
-    """Close a body, if that is something it can be (PEP 3333)."""
-    method = getattr(body, "close", None)
-    if method is not None:
-        method()

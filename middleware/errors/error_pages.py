@@ -15,12 +15,12 @@ from webob.acceptparse import create_accept_header
 from webob.exc import HTTPException
 from webob.util import status_generic_reasons, status_reasons
 
-from cptoolkit.middleware import fields
-from cptoolkit.middleware.errors.begun_body import BegunBody, begin, close
+from cptoolkit.middleware import bodies, fields
+from cptoolkit.middleware.errors.begun_body import BegunBody, begin
 from cptoolkit.middleware.errors.failure_log import log_failure
 from cptoolkit.middleware.errors.problem import Problem, fill
 from cptoolkit.middleware.forwarding.local import is_local
-from cptoolkit.middleware.layer import Layer, call, replace_body
+from cptoolkit.middleware.layer import Layer, call, refused
 
 if TYPE_CHECKING:
     from cptoolkit.middleware.errors.debugger import Debugger
@@ -64,6 +64,10 @@ class ErrorPages(Layer):
     """Turn exceptions, and error statuses without a page, into pages.
 
     Browsers get HTML, clients whose ``Accept`` likes JSON better a problem document (RFC 9457).
+    Only those exceptions are seen that the application lets out; frameworks tend to answer them
+    themselves (Flask does not with ``PROPAGATE_EXCEPTIONS``, nor Django with
+    ``DEBUG_PROPAGATE_EXCEPTIONS``; Falcon takes an error handler that raises them again).
+
     No page tells of code or traceback; the log does (``cptoolkit.errors``, or ``wsgi.errors`` if
     nothing listens there), once for each exception. An exception before the first byte of a body
     is a page still, for which a stream is drawn as far as that before the response begins. After
@@ -72,6 +76,7 @@ class ErrorPages(Layer):
 
     :raises ValueError: if ``handle`` names what there is not, ``pages`` has a key that is no
         error status, or a template cannot be filled in.
+    :raises TypeError: if an option is of another kind than it takes.
     :raises OSError: if a template cannot be read.
     """
 
@@ -92,6 +97,10 @@ class ErrorPages(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.handle, Collection):
+            raise TypeError(f"handle must be a list of {', '.join(KINDS)}, got {self.handle!r}")
+        if not isinstance(self.pages, Mapping):
+            raise TypeError(f"pages must be a mapping from statuses to pages, got {self.pages!r}")
         kinds = [self.handle] if isinstance(self.handle, str) else list(self.handle)
         for kind in kinds:
             if kind not in KINDS:
@@ -115,13 +124,13 @@ class ErrorPages(Layer):
             _check_fields(response)
             if type(body) is not list:
                 body = self._begun(request, body)
-                replace_body(response, body)
+                bodies.replace(response, body)
         except Exception as error:
             if not self._exceptions:
                 raise
             return self._answer(request, error)
         if "4" <= response.status < "6" and self._wants_page(request, response, body):
-            close(body)
+            bodies.close(body)
             self._fill(request, response)
         return response
 
@@ -154,7 +163,7 @@ class ErrorPages(Layer):
             return response  # a redirect, or what werkzeug's abort(response) was given
         else:
             detail = getattr(error, "detail", None) or getattr(error, "description", None)
-            close(response.app_iter)
+            bodies.close(response.app_iter)
         self._fill(request, response, error, detail)
         return response
 
@@ -172,7 +181,7 @@ class ErrorPages(Layer):
             status=code,
             title=title or status_reasons.get(code) or status_generic_reasons[code // 100],
             detail=str(detail) if detail else None,
-            request_id=request.environ.get("cptoolkit.request_id", ""),
+            request_id=str(request.environ.get("cptoolkit.request_id", "")),
             error=error,
         )
         if _likes_json(request.environ.get("HTTP_ACCEPT", "")):
@@ -182,7 +191,7 @@ class ErrorPages(Layer):
         kept = [item for item in response.headerlist if item[0].lower() not in GONE]
         response.headerlist = [*kept, ("Content-Type", kind), ("Content-Length", str(len(body)))]
         fields.add_vary(response.headerlist, "Accept")
-        replace_body(response, [body])
+        bodies.replace(response, [body])
 
     def _html(self, request: Request, problem: Problem) -> bytes:
         make = self._pages.get(problem.status) or self._pages.get("default")
@@ -203,14 +212,14 @@ def _check_fields(response: Response) -> None:
     """
     for name, value in response.headerlist:
         if not value.isprintable() and _BREAKS.search(value):
-            close(response.app_iter)
+            bodies.close(response.app_iter)
             raise ValueError(f"the header field {name} has a line end in it: {value!r}")
 
 
 def _http_response(error: Exception, request: Request) -> Response | None:
     """The response that an exception of webob's or werkzeug's stands for; None for all others."""
     if isinstance(error, HTTPException):
-        return call(error, request.environ)
+        return refused(error, request.environ)
     werkzeug = sys.modules.get("werkzeug.exceptions")  # whoever raises one has imported it
     if werkzeug is not None and isinstance(error, werkzeug.HTTPException):
         stray: Any = error
@@ -235,7 +244,7 @@ def _page_key(key: int | str) -> int | str:
         return key
     try:
         code = int(key)
-    except ValueError:
+    except (TypeError, ValueError):
         code = 0
     if not 400 <= code <= 599:
         raise ValueError(f'pages takes statuses from 400 to 599 and "default", got {key!r}')
@@ -245,11 +254,16 @@ def _page_key(key: int | str) -> int | str:
 def _page(key: int | str, page: Page) -> MakePage:
     """What makes the page that an option names.
 
+    :raises TypeError: if it can be neither a template nor a function.
     :raises OSError: if it is a template that cannot be read.
     :raises ValueError: if it is one that cannot be filled in.
     """
     if callable(page):
         return page
+    if not isinstance(page, (str, os.PathLike)):
+        raise TypeError(
+            f"pages[{key!r}] must be the path of a template or a function, got {page!r}"
+        )
     template = Path(page).read_text(encoding="utf-8")
     try:
         fill(template, Problem(status=500, title=""))

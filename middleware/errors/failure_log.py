@@ -24,7 +24,7 @@ def log_failure(environ: WSGIEnvironment, error: Exception, what: str) -> None:
     message = f"{environ['REQUEST_METHOD']} {path} {what}"
     request_id = environ.get("cptoolkit.request_id")
     if request_id:
-        message += f" (request {escape_native(request_id)})"
+        message += f" (request {escape_native(str(request_id))})"
     trace = escape_text("".join(format_exception(error)).rstrip())
     log = logging.getLogger("cptoolkit.errors")
     if not log.hasHandlers():

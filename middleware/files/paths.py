@@ -58,7 +58,7 @@ def absolute(option: str, path: str | os.PathLike[str], root: str | os.PathLike[
     :param root: what the value is relative to, if it is relative.
     :raises ValueError: if that does not make an absolute path.
     """
-    if not path:
+    if not path and not (option == "dir" and root):  # the root itself
         raise ValueError(f"{option} must be a path, got {path!r}")
     full = os.path.join(os.path.expanduser(root or ""), os.path.expanduser(path))
     if not os.path.isabs(full):
@@ -66,4 +66,4 @@ def absolute(option: str, path: str | os.PathLike[str], root: str | os.PathLike[
             f"{option} must be an absolute path, or relative to a root that is absolute; "
             f"got {option}={os.fspath(path)!r}, root={os.fspath(root or '')!r}"
         )
-    return full
+    return os.path.normpath(full)

@@ -23,6 +23,7 @@ class AccessLog(Observer):
     client sends can end a line or begin another field.
 
     :raises ValueError: if ``format`` is none, or both ``logger`` and ``file`` are given.
+    :raises TypeError: if ``file`` can be neither opened nor written to.
     :raises OSError: if the file cannot be opened.
     """
 
@@ -34,7 +35,8 @@ class AccessLog(Observer):
 
     logger: str | logging.Logger | None = None
     """The logger that gets the lines at level INFO, ``cptoolkit.access`` if none is given. One
-    without a level of its own is set to INFO, or it would pass nothing on."""
+    without a level of its own is set to INFO, or it would pass nothing on. While no handler is
+    there that would get them, they go to the host's ``wsgi.errors`` (PEP 3333)."""
 
     file: str | os.PathLike[str] | TextIO | None = None
     """Where the lines go instead: an open stream, or the path of a file to append to. One that
@@ -53,20 +55,26 @@ class AccessLog(Observer):
     def ended(self, exchange: Exchange) -> None:
         """Write the line."""
         log = self._log
-        if not exchange.answered or not log.isEnabledFor(logging.INFO) or not log.hasHandlers():
+        if not exchange.answered or not log.isEnabledFor(logging.INFO):
             return
         try:
             line = self._line(exchange)
+            if line is None:
+                return
+            if log.hasHandlers():
+                # log.info() would look for the place of its caller, which is always this one.
+                log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, line, (), None))
+            else:
+                errors = exchange.environ["wsgi.errors"]
+                errors.write(f"{line}\n")
+                errors.flush()
         except Exception:  # the response is on its way: the log must not break it
-            errors = logging.getLogger("cptoolkit.errors")
-            errors.exception("the line of the access log could not be made")
-            return
-        if line is not None:
-            # log.info() would look for the file and line of its caller, which is always this one.
-            log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, line, (), None))
+            logging.getLogger("cptoolkit.errors").exception("the access log could not be written")
 
     def _logger_of_file(self, file: str | os.PathLike[str] | TextIO) -> logging.Logger:
         handler: logging.Handler
+        if not isinstance(file, (str, os.PathLike)) and not hasattr(file, "write"):
+            raise TypeError(f"file must be a path or an open stream, got {file!r}")
         if isinstance(file, (str, os.PathLike)):
             from logging.handlers import WatchedFileHandler  # not above: it imports sockets
 

@@ -93,8 +93,7 @@ class Exchange:
     @property
     def request_id(self) -> str:
         """What the layer RequestID within, or around, has called the request; "" for none."""
-        name: str = self.environ.get("cptoolkit.request_id", "")
-        return name
+        return str(self.environ.get("cptoolkit.request_id", ""))
 
     def header(self, name: str) -> str:
         """The value of a field of the request; "" if it was not there."""

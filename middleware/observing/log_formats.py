@@ -105,7 +105,7 @@ def compile_format(format: str | Format) -> Format:
     if format == "json":
         return json_line
     template = {"common": COMMON, "combined": COMBINED}.get(format, format)
-    if "{" not in template:
+    if "{" not in str(template):
         raise ValueError(
             f"format must be 'common', 'combined', 'json', a text with {{h}}, {{r}} and the like, "
             f"or a function; got {format!r}"

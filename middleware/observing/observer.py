@@ -9,8 +9,8 @@ from typing import Any
 from webob import Request, Response
 from webob.exc import HTTPException
 
-from cptoolkit.middleware import fields
-from cptoolkit.middleware.layer import Layer, refused, replace_body
+from cptoolkit.middleware import bodies, fields
+from cptoolkit.middleware.layer import Layer, refused
 from cptoolkit.middleware.observing.exchange import Exchange
 
 
@@ -43,11 +43,12 @@ class Observer(Layer):
         except BaseException as error:
             exchange.error = error
             exchange.answered = True
-            self._end(exchange)
+            exchange.end()
+            self.ended(exchange)
             raise
         exchange.answered = True
         body = CountedBody(response.app_iter, exchange, response, self._settle)
-        replace_body(response, body)
+        bodies.replace(response, body)
         return response
 
     # -- as a tool ---------------------------------------------------------------------------
@@ -67,7 +68,7 @@ class Observer(Layer):
         ):
             exchange.complete = True  # as one block, of which the Application tells the length
         else:
-            replace_body(response, CountedBody(body, exchange, response))
+            bodies.replace(response, CountedBody(body, exchange))
         return None
 
     def finish(self, request: Request, response: Response | None) -> None:
@@ -108,9 +109,6 @@ class Observer(Layer):
         elif not exchange.complete and exchange.error is None:
             # A host need not draw on when it has the length that was promised.
             exchange.complete = exchange.sent == response.content_length
-        self._end(exchange)
-
-    def _end(self, exchange: Exchange) -> None:
         exchange.end()
         self.ended(exchange)
 
@@ -118,7 +116,9 @@ class Observer(Layer):
 class CountedBody:
     """A body that notes how much of it is drawn.
 
-    :param ended: is told of exchange and response when the body is closed.
+    :param response: that which has this body. It is let go of in the end, or the two would keep
+        each other, and the environ with them, until the garbage collector comes.
+    :param ended: is told of both when the body is closed.
     """
 
     __slots__ = ("_body", "_ended", "_exchange", "_response")
@@ -127,7 +127,7 @@ class CountedBody:
         self,
         body: Iterable[bytes],
         exchange: Exchange,
-        response: Response,
+        response: Response | None = None,
         ended: Callable[[Exchange, Response], None] | None = None,
     ) -> None:
         self._body: Iterable[bytes] | None = body
@@ -161,10 +161,9 @@ class CountedBody:
             return
         self._body = None
         try:
-            close = None if type(body) is list else getattr(body, "close", None)
-            if close is not None:
-                close()
+            if type(body) is not list:
+                bodies.close(body)
         finally:
-            if self._ended is not None:
-                self._ended(self._exchange, self._response)
-
+            response, self._response = self._response, None
+            if self._ended is not None and response is not None:
+                self._ended(self._exchange, response)

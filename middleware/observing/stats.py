@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class Stats(Observer):
     by one.
 
     :raises ValueError: if ``path`` is none, or ``allow`` names what is no network.
+    :raises TypeError: if ``name`` is no text.
     """
 
     path: str | None = "/_stats"
@@ -50,10 +52,12 @@ class Stats(Observer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.path is not None and (not self.path.startswith("/") or self.path.endswith("/")):
+        if self.path is not None and not re.fullmatch("/.*[^/]", str(self.path)):
             raise ValueError(
                 f"path must begin with a slash and go on, such as '/_stats', got {self.path!r}"
             )
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be a text, got {self.name!r}")
         path = None if self.path is None else self.path.encode().decode("latin-1")  # PEP 3333
         self._prefix = path or "\0"
         self._pages = {path: self._page, f"{path}/metrics": self._metrics} if path else {}
@@ -117,21 +121,19 @@ class Stats(Observer):
         if liked != "text/html" or "format=json" in environ.get("QUERY_STRING", "").split("&"):
             answer = Response(json.dumps(statistics).encode(), content_type="application/json")
         else:
-            from cptoolkit.middleware.observing import (
-                page,  # not above: most processes never show it
-            )
+            from cptoolkit.middleware.observing import page  # not above: few processes show it
 
-            links = f"{self._prefix.rpartition('/')[2]}"
-            answer = Response(page.page(statistics, links), content_type="text/html")
+            segment = self._prefix.rpartition("/")[2]
+            answer = Response(page.page(statistics, segment), content_type="text/html")
             answer.headers["Content-Security-Policy"] = page.POLICY
         answer.headers["Vary"] = "Accept"
         return answer
 
     def _metrics(self, request: Request) -> Response:
-        from cptoolkit.middleware.observing import prometheus as stats_text
+        from cptoolkit.middleware.observing import prometheus  # not above: as the page
 
-        text = stats_text.metrics(self.statistics())
-        return Response(text.encode(), headerlist=[("Content-Type", stats_text.CONTENT_TYPE)])
+        text = prometheus.metrics(self.statistics())
+        return Response(text.encode(), headerlist=[("Content-Type", prometheus.CONTENT_TYPE)])
 
 
 def _rule(allow: Allow) -> Callable[[Request], bool]:

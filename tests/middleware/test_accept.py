@@ -53,12 +53,18 @@ def test_client_that_takes_none_gets_406_that_names_them(client, field):
     assert field in page
 
 
+@pytest.mark.parametrize("field", ["text/plain", "image/*"])
+def test_caches_are_told_that_others_get_other_answers(client, field):
+    answer = client.get("/", headers={"Accept": field}, status="*")
+    assert "Accept" in answer.headers["Vary"].split(", ")
+
+
 def test_offer_may_be_a_single_media_type():
     accept = Accept(application, media="text/css")
     assert Request.blank("/").get_response(accept).text == "text/css"
 
 
-@pytest.mark.parametrize("media", ["html", "text/", "/html", "text/*", ["text/html", "x"], ""])
+@pytest.mark.parametrize("media", ["html", "text/", "/html", "text/*", ["a/b", "x"], "", [5]])
 def test_offer_that_is_no_media_type_is_refused(media):
     with pytest.raises(ValueError, match="media must be types such as 'text/html', got"):
         Accept(media=media)

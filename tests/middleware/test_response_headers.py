@@ -60,7 +60,6 @@ def test_answer_without_content_gets_no_type(alone, status):
         ["X-Site"],
         "X-Site",
         {"X-Site": "a"},
-        None,
         5,
     ],
     ids=repr,

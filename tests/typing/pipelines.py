@@ -38,6 +38,11 @@ class Foreign:
         return []
 
 
+def fabric(app: WSGIApplication, factory: str) -> WSGIApplication:
+    """One with an option of a name that use() could have wanted for itself."""
+    return app
+
+
 def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
     start("204 No Content", [])
     return []
@@ -47,6 +52,7 @@ served: WSGIApplication = Pipeline(
     use(Accept, media="text/html"),
     use(Mine, at="/mine", letter="b"),
     use(Foreign, root="/srv"),
+    use(fabric, factory="f"),
     use(Foreign, at="/static", root="/srv", fresh=True),
     Pipeline(use(Mine)),
 )(app)

@@ -211,6 +211,12 @@ def test_accept_decides_what_a_page_is(accept, json_wanted):
     assert (page.headers["Content-Type"] == PROBLEM) is json_wanted
 
 
+def test_request_id_that_is_no_text_is_told_too(caplog):
+    page = fetch(ErrorPages(raising(KeyError())), environ={"cptoolkit.request_id": 5})
+    assert "Request 5" in page.text
+    assert "(request 5)" in caplog.text
+
+
 def test_request_id_is_on_the_page():
     layer = ErrorPages(bare(404)(None))
     environ = {"cptoolkit.request_id": "<a1>"}
@@ -411,6 +417,14 @@ def test_redirect_that_was_raised_is_sent():
     assert (answer.status_int, answer.location) == (303, "http://a/b")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_redirect_does_not_lead_where_a_made_up_host_is(method):
+    app = ErrorPages(raising(exc.HTTPFound(location="/x")))
+    request = Request.blank("/", method=method, headers={"Host": "evil.example"})
+    status, headers, _ = request.call_application(app)
+    assert (status, dict(headers)["Location"]) == ("302 Found", "/x")
+
+
 def test_response_that_abort_was_given_is_sent():
     from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -472,7 +486,22 @@ def test_template_that_is_not_there_is_told_at_once(tmp_path):
         ErrorPages(pages={404: tmp_path / "404.html"})
 
 
-@pytest.mark.parametrize("key", [200, 600, "teapot", ""])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"handle": 5}, "handle must be a list of exceptions,", id="handle"),
+        pytest.param(
+            {"pages": "404.html"}, "pages must be a mapping .* got '404.html'", id="pages"
+        ),
+        pytest.param({"pages": {404: 5}}, r"pages\[404\] must be the path .* got 5", id="page"),
+    ],
+)
+def test_option_of_another_kind_is_told(options, message):
+    with pytest.raises(TypeError, match=message):
+        ErrorPages(**options)
+
+
+@pytest.mark.parametrize("key", [200, 600, "teapot", "", None])
 def test_page_for_what_is_no_error_is_refused(key):
     with pytest.raises(ValueError, match="pages takes statuses from 400 to 599"):
         ErrorPages(pages={key: lambda request, problem: ""})

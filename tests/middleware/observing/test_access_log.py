@@ -1,8 +1,10 @@
 """AccessLog: a line for each request, of what was really sent."""
 
+import gc
 import io
 import json
 import logging
+import weakref
 
 import pytest
 from webob import Request, Response, exc
@@ -226,6 +228,30 @@ def test_body_is_closed_once_and_logged_once(logger):
     assert len(logger.lines) == 1
 
 
+def test_nothing_of_a_request_is_left_for_the_garbage_collector(logger):
+    class Environ(dict):
+        pass
+
+    gc.collect()
+    gc.disable()
+    try:
+        environ = Environ(Request.blank("/").environ)
+        seen = weakref.ref(environ)
+        body = AccessLog(Response("x"), logger=logger)(environ, lambda *args: None)
+        list(body)
+        body.close()
+        del environ, body
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("blocks", [[b"four"], [b"fo", b"ur"], []])
+def test_bytes_of_a_list_are_counted(logger, blocks):
+    ask(AccessLog(Response(app_iter=blocks), logger=logger, format="{b} {x}"))
+    assert logger.lines == [f"{len(b''.join(blocks)) or '-'} -"]
+
+
 def test_line_is_written_though_closing_fails(logger):
     class Body(list):
         def close(self):
@@ -258,7 +284,7 @@ def test_failing_format_does_not_break_the_response(alone, logger, caplog):
     site = alone(page, AccessLog, logger=logger, format=lambda exchange: exchange.nonsense)
     assert site.fetch().body == b"Hello world!"
     assert logger.lines == []
-    assert "the line of the access log could not be made" in caplog.text
+    assert "the access log could not be written" in caplog.text
 
 
 def test_percent_signs_are_no_format_of_the_logger(logger):
@@ -274,6 +300,14 @@ def test_lines_go_to_the_logger_cptoolkit_access(caplog):
     ask(AccessLog(Response("x"), format="{s}"))
     [record] = caplog.records
     assert (record.name, record.levelname, record.message) == ("cptoolkit.access", "INFO", "200")
+
+
+def test_lines_go_to_the_hosts_log_while_nothing_else_listens():
+    errors = io.StringIO()
+    layer = AccessLog(Response("x"), logger=logging.Logger("deaf"), format="{s}")
+    _, _, body = Request.blank("/", {"wsgi.errors": errors}).call_application(layer)
+    body.close()
+    assert errors.getvalue() == "200\n"
 
 
 def test_level_of_a_logger_that_has_one_is_left_alone(logger):
@@ -302,6 +336,11 @@ def test_lines_go_to_a_file_also_after_it_was_moved_away(tmp_path):
 def test_file_that_cannot_be_opened_is_told_at_once(tmp_path):
     with pytest.raises(OSError, match=r"no/access\.log"):
         AccessLog(Response("x"), file=tmp_path / "no" / "access.log")
+
+
+def test_file_that_is_none_is_told_at_once():
+    with pytest.raises(TypeError, match="file must be a path or an open stream, got 5"):
+        AccessLog(file=5)
 
 
 def test_logger_and_file_exclude_each_other():

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cptoolkit.middleware.observing import counts as stats_counts
-from cptoolkit.middleware.observing.counts import SLOTS, Counts
+from cptoolkit.middleware.observing.counts import SLOT, SLOTS, Counts
 from cptoolkit.middleware.observing.exchange import Exchange
 
 
@@ -97,6 +97,16 @@ def test_history_has_a_moment_for_each_slot(counts, clock):
         (1, 0, 5),
     ]
     assert history[1]["p50"] is None
+
+
+def test_request_at_the_very_end_of_a_slot_is_not_lost(clock):
+    clock.now = 123.456  # from where 181 slots are a little less than 181 slots
+    counts = Counts("", clock)
+    for slots in range(150, 200):
+        clock.now = 123.456 + slots * SLOT
+        count(counts, over())
+    clock.now += 1.5 * SLOT
+    assert sum(moment["requests"] for moment in counts.statistics()["history"]) == 50
 
 
 def test_history_is_bounded(counts, clock):

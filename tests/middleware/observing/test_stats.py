@@ -132,7 +132,12 @@ def test_statistics_can_only_be_read(alone, method):
     assert (answer.status_int, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", ["_stats", "/_stats/", "/", ""])
+def test_name_must_be_a_text():
+    with pytest.raises(TypeError, match="name must be a text, got 5"):
+        Stats(name=5)
+
+
+@pytest.mark.parametrize("path", ["_stats", "/_stats/", "/", "", 5])
 def test_wrong_path_is_refused(path):
     with pytest.raises(ValueError, match="path must begin with a slash and go on"):
         Stats(path=path)
