@@ -11,9 +11,9 @@ from cptoolkit.context import serving
 from cptoolkit.default_tools import tools
 from cptoolkit.middleware.caching.cache import Cache
 from cptoolkit.middleware.caching.expires import Expires
-from cptoolkit.middleware.caching.stores import RAMStore, Store
+from cptoolkit.middleware.caching.stores import CacheStore, RAMStore
 
-__all__ = ["Cache", "MemoryCache", "RAMStore", "Store", "clear", "delete", "expires"]
+__all__ = ["Cache", "CacheStore", "MemoryCache", "RAMStore", "clear", "delete", "expires"]
 
 MemoryCache = RAMStore
 

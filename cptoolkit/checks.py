@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Protocol
 
 from cptoolkit.handler_search import may_answer
-from cptoolkit.nearest import did_you_mean, nearest
+from cptoolkit.middleware.nearest import did_you_mean, nearest
 from cptoolkit.toolbox import GENERAL_OPTIONS
 
 SITE_NAMESPACES = ("checker", "engine", "server", "tree")
@@ -326,6 +326,18 @@ class Checker:
                     if default in _PLAIN_TYPES and not name.startswith("_"):
                         types[f"{namespace}.{name}"] = default
         return types
+
+    def check_middleware(self) -> None:
+        """Tell of options for middleware that is not in ``wsgi.pipeline``."""
+        for script_name, app in self._apps():
+            pipeline = getattr(app, "wsgiapp", None)
+            known = [name for name, _ in getattr(pipeline, "pipeline", ())]
+            for name in getattr(pipeline, "config", {}):
+                if name not in known:
+                    _warn(
+                        f"'wsgi.{name}.*' in the config of the application at {script_name!r} has"
+                        f" no effect: wsgi.pipeline has no {name!r}{did_you_mean(name, known)}"
+                    )
 
     def check_layers(self) -> None:
         """Tell of tools that refuse the options they are given, all of them together."""

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from cptoolkit import config_files
 from cptoolkit.application import Application, tree
 from cptoolkit.global_config import config
-from cptoolkit.nearest import did_you_mean
+from cptoolkit.middleware.nearest import did_you_mean
 from cptoolkit.process import plugins
 from cptoolkit.process.channels import WARNING, OperatorError
 from cptoolkit.process.wspbus import StartFailure

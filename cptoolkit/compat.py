@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 
+from cptoolkit.middleware.nearest import did_you_mean
 from cptoolkit.module_aliases import PACKAGE, SameModule
-from cptoolkit.nearest import did_you_mean
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "_cache": ("caching_functions",),

@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from cptoolkit.nearest import did_you_mean
+from cptoolkit.middleware.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.abc import Loader

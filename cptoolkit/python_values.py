@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from cptoolkit.nearest import did_you_mean
+from cptoolkit.middleware.nearest import did_you_mean
 
 MAX_BITS = 16_384
 """Size of the largest integer that ``**`` and ``<<`` may make."""

@@ -27,7 +27,8 @@ def init(**options: Any) -> None:
 
 def save() -> None:
     """Store what has been changed in the session, and have the client told."""
-    _layer().after(*current.get())
+    layer: Sessions = serving.sessions
+    layer.after(*current.get())
 
 
 save.failsafe = True  # type: ignore[attr-defined]
@@ -61,8 +62,3 @@ def set_response_cookie(timeout: float = 60, **options: Any) -> None:
     request, response = current.get()
     cookie = SessionCookie(**options)
     cookie.put(response.headerlist, request.environ, serving.session.id, round(60 * timeout))
-
-
-def _layer() -> Sessions:
-    layer: Sessions = serving.sessions
-    return layer

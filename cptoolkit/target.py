@@ -17,7 +17,7 @@ from types import MethodType, ModuleType
 from typing import Any
 
 from cptoolkit.application import Application, Tree, tree
-from cptoolkit.nearest import did_you_mean
+from cptoolkit.middleware.nearest import did_you_mean
 
 USUAL_NAMES = ("application", "app", "wsgiapp", "root")
 """Where an application is looked for in a module, if the command line names none."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cptoolkit.configuration import generation
 from cptoolkit.context import serving
 from cptoolkit.hooks import DEFAULT_PRIORITY, HOOKPOINTS, Hook, unknown_point
-from cptoolkit.nearest import did_you_mean
+from cptoolkit.middleware.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from cptoolkit.plan import Plan

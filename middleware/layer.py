@@ -14,6 +14,7 @@ from webob.exc import HTTPException
 
 from cptoolkit.middleware import fields
 from cptoolkit.middleware.bodies import Closing, close, replace
+from cptoolkit.middleware.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -42,11 +43,8 @@ class Layer:
         known = cls.option_names()
         for name in options:
             if name not in known and name != "app":
-                from difflib import get_close_matches  # not above: only a mistake needs it
-
-                near = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise TypeError(f"{cls.__name__} has no option {name!r}{hint}")
+                near = did_you_mean(name, known)
+                raise TypeError(f"{cls.__name__} has no option {name!r}{near}")
         return super().__new__(cls)
 
     whole_bodies: ClassVar[bool] = False

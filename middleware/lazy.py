@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from cptoolkit.middleware.nearest import did_you_mean
+
 
 def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     """A ``__getattr__`` for a package (PEP 562).
@@ -18,11 +20,8 @@ def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         home = homes.get(name)
         if home is None:
-            from difflib import get_close_matches  # not above: only a mistake needs it
-
-            near = get_close_matches(name, homes, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
+            near = did_you_mean(name, homes)
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{near}")
         found = getattr(import_module(f"{package}.{home}"), name)
         setattr(sys.modules[package], name, found)
         return found

@@ -382,3 +382,12 @@ def test_options_that_a_layer_refuses_are_told():
 
 def test_layer_that_is_off_is_not_tried():
     assert findings({"/": {"tools.demanding.on": False}}) == []
+
+
+def test_options_of_middleware_that_is_not_there_are_told():
+    checker = make_checker({"/": {"tools.encode.encoding": "utf-8"}})
+    [app] = checker.tree.apps.values()
+    app.wsgiapp = SimpleNamespace(pipeline=[("proxy", print)], config={"prxy": {"hops": 1}})
+    [finding] = run(checker)
+    assert "'wsgi.prxy.*'" in finding
+    assert "did you mean 'proxy'?" in finding

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import cptoolkit
-from cptoolkit.context import current
+from cptoolkit.context import Proxy, current
 
 
 class Root:
@@ -174,6 +174,19 @@ def test_proxy_of_a_container_acts_as_one(app_of):
             return str(len(session))
 
     assert app_of(Session()).get("/").text == "0"
+
+
+def test_attribute_of_any_name_is_that_of_what_a_proxy_stands_for():
+    class Thing:
+        _name = "its own"
+        __note__ = "too"
+
+    proxy = Proxy("thing", Thing)
+    assert (proxy._name, proxy.__note__) == ("its own", "too")
+    assert type(proxy) is proxy.__class__ is Proxy
+    for name in ("missing", "__missing__"):
+        with pytest.raises(AttributeError, match=f"'Thing' object has no attribute '{name}'"):
+            getattr(proxy, name)
 
 
 def test_request_and_response_can_be_loaded_and_cleared():

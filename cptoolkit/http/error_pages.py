@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cptoolkit.context import serving
 from cptoolkit.http.headers import valid_status
-from cptoolkit.nearest import did_you_mean
+from cptoolkit.middleware.nearest import did_you_mean
 from cptoolkit.version import __version__
 
 if TYPE_CHECKING:

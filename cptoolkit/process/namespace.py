@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from cptoolkit.nearest import did_you_mean
+from cptoolkit.middleware.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from cptoolkit.process.httpserver import Server

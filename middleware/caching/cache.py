@@ -20,7 +20,7 @@ from cptoolkit.middleware.caching.replies import (
     reply,
     to_keep,
 )
-from cptoolkit.middleware.caching.stores import RAMStore, Store
+from cptoolkit.middleware.caching.stores import CacheStore, RAMStore
 from cptoolkit.middleware.caching.tee import Tee
 from cptoolkit.middleware.caching.visit import Visit
 from cptoolkit.middleware.conditional import not_modified
@@ -77,7 +77,7 @@ class Cache(Layer):
     safe, as RFC 9111, section 4.4 has it."""
     hosts: Sequence[str] = ()
     """The hosts whose answers are kept, without a port for any port; empty for all hosts."""
-    store: Store | str | None = None
+    store: CacheStore | str | None = None
     """Where answers are kept: None for RAM, or a store to share with other processes. A URL
     ``redis://...`` stands for a :class:`~cptoolkit.middleware.caching.redis.RedisStore`."""
     debug: bool = False
@@ -100,16 +100,16 @@ class Cache(Layer):
         # Not one name for all: a cache may stand around another one.
         self._slot = f"cptoolkit.cache.{id(self):x}"
 
-    def _make_store(self) -> Store:
+    def _make_store(self) -> CacheStore:
         store = self.store
         if store is None:
             return RAMStore(self.maxobjects, self.maxsize, self.expire_freq, self.clock)
-        if isinstance(store, Store):
+        if isinstance(store, CacheStore):
             return store
         if not isinstance(store, str):
-            raise TypeError(f"store must be a Store, a URL of Redis or None, got {store!r}")
+            raise TypeError(f"store must be a CacheStore, a URL of Redis or None, got {store!r}")
         if not store.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError(f"store must be a Store, a URL of Redis or None, got {store!r}")
+            raise ValueError(f"store must be a CacheStore, a URL of Redis or None, got {store!r}")
         from cptoolkit.middleware.caching.redis import RedisStore  # not above: few have Redis
 
         return RedisStore(store)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from cptoolkit.middleware.caching.keys import URI_PARTS, Key
 from cptoolkit.middleware.caching.records import Record, dump_record, parse_record
-from cptoolkit.middleware.caching.stores import Store, Version
+from cptoolkit.middleware.caching.stores import CacheStore, Version
 
 try:
     from redis import Redis, RedisError
@@ -51,7 +51,7 @@ UNKNOWN: Version = object()
 T = TypeVar("T")
 
 
-class RedisStore(Store):
+class RedisStore(CacheStore):
     """Keeps records in a Redis, or in what speaks its protocol, which lets them expire.
 
     How much memory they take is for Redis to limit: ``maxmemory`` with a policy such as

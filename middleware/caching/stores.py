@@ -14,13 +14,13 @@ from cptoolkit.middleware.caching.keys import URI_PARTS, Key
 from cptoolkit.middleware.caching.records import Record
 
 Version = Any
-"""What :meth:`Store.find` gives, for :meth:`Store.put` to see that nothing has been changed."""
+"""What :meth:`CacheStore.find` gives, for :meth:`CacheStore.put` to see that nothing has changed."""
 
 MOST_INVALIDATIONS = 1000
 """URIs whose last invalidation is remembered one by one."""
 
 
-class Store(ABC):
+class CacheStore(ABC):
     """Keeps records by key. One object serves all threads, and perhaps several caches.
 
     What is found may be changed by nobody. A store that fails keeps nothing and finds nothing;
@@ -71,7 +71,7 @@ class Store(ABC):
         return
 
 
-class RAMStore(Store):
+class RAMStore(CacheStore):
     """Keeps records in this process; those that have not been asked for longest go first.
 
     No thread waits for records to expire: whoever comes with the next request removes them.

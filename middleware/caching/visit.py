@@ -11,7 +11,7 @@ from cptoolkit.middleware.caching.control import Directives, suits
 from cptoolkit.middleware.caching.flights import Flight
 from cptoolkit.middleware.caching.keys import Key
 from cptoolkit.middleware.caching.records import Answer, Variants
-from cptoolkit.middleware.caching.stores import Store, Version
+from cptoolkit.middleware.caching.stores import CacheStore, Version
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Visit:
     """Fields of the request that the application does not see, so that it answers in full."""
 
     def look(
-        self, store: Store, environ: Mapping[str, Any], wishes: Directives, now: float
+        self, store: CacheStore, environ: Mapping[str, Any], wishes: Directives, now: float
     ) -> Answer | None:
         """The kept answer that the request can have; None if there is none.
 
@@ -62,7 +62,7 @@ class Visit:
             return found
         return None
 
-    def keep(self, store: Store, answer: Answer, names: Sequence[str]) -> bool:
+    def keep(self, store: CacheStore, answer: Answer, names: Sequence[str]) -> bool:
         """Keep the answer to the request.
 
         One URI is kept by all request fields that any of its answers has named, since an answer

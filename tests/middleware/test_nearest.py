@@ -1,6 +1,6 @@
 import pytest
 
-from cptoolkit.nearest import did_you_mean, nearest
+from cptoolkit.middleware.nearest import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(
