@@ -89,9 +89,10 @@ serving = Serving()
 
 
 def _session() -> Any:
-    exchange = current.get(None)
-    found = None if exchange is None else exchange[0].environ.get("cptoolkit.session")
-    return serving.session if found is None else found  # or what says that there is none
+    try:
+        return current.get()[0].environ["cptoolkit.session"]
+    except LookupError:
+        return serving.session  # says that there is none
 
 
 class Proxy:
@@ -103,46 +104,58 @@ class Proxy:
         object.__setattr__(self, "_name", name)
         object.__setattr__(self, "_target", target)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._target(), name)
+    def __getattribute__(self, name: str) -> Any:
+        # And not __getattr__, before which Python would look for the name here, in vain, and make
+        # an exception of it: that takes several times as long.
+        if not name.startswith("__"):
+            return getattr(_target_of(self)(), name)
+        try:
+            return object.__getattribute__(self, name)
+        except AttributeError:
+            return getattr(_target_of(self)(), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._target(), name, value)
+        setattr(_target_of(self)(), name, value)
 
     def __delattr__(self, name: str) -> None:
-        delattr(self._target(), name)
+        delattr(_target_of(self)(), name)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._target()[key]
+        return _target_of(self)()[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._target()[key] = value
+        _target_of(self)()[key] = value
 
     def __delitem__(self, key: Any) -> None:
-        del self._target()[key]
+        del _target_of(self)()[key]
 
     def __contains__(self, key: Any) -> bool:
-        return key in self._target()
+        return key in _target_of(self)()
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._target())
+        return iter(_target_of(self)())
 
     def __len__(self) -> int:
-        return len(self._target())
+        return len(_target_of(self)())
 
     def __bool__(self) -> bool:
-        return bool(self._target())
+        return bool(_target_of(self)())
 
     def __dir__(self) -> list[str]:
-        return dir(self._target())
+        return dir(_target_of(self)())
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
-        attributes: dict[str, Any] = vars(self._target())
+        attributes: dict[str, Any] = vars(_target_of(self)())
         return attributes
 
     def __repr__(self) -> str:
-        return f"<{self._name}: {self._target()!r}>"
+        return f"<{_name_of(self)}: {_target_of(self)()!r}>"
+
+
+# Their own attributes, which the names would not lead to.
+_target_of: Callable[[Proxy], Callable[[], Any]] = Proxy._target.__get__  # type: ignore[attr-defined]
+_name_of: Callable[[Proxy], str] = Proxy._name.__get__  # type: ignore[attr-defined]
 
 
 def _current_request() -> Any:

@@ -63,18 +63,24 @@ def _make_response(request: Request, response: Response) -> None:
         if not plan.plain:
             plan.apply(request, response)
 
-        if plan.on_start_resource or request._hooks is not None:
+        if request._hooks is not None:
             run_hooks(request, "on_start_resource")
+        elif plan.on_start_resource:
+            hooks.run(plan.on_start_resource)
         if request.environ.get("QUERY_STRING"):
             request.process_query_string()
         if request.environ["REQUEST_METHOD"] not in request.methods_with_bodies:
             request.process_request_body = False
-        if plan.before_request_body or request._hooks is not None:
+        if request._hooks is not None:
             run_hooks(request, "before_request_body")
+        elif plan.before_request_body:
+            hooks.run(plan.before_request_body)
         if request.process_request_body:
             request.body.process()
-        if plan.before_handler or request._hooks is not None:
+        if request._hooks is not None:
             run_hooks(request, "before_handler")
+        elif plan.before_handler:
+            hooks.run(plan.before_handler)
         if response.timed_out:
             response.raise_timeout()
         handler = request.handler
@@ -85,8 +91,10 @@ def _make_response(request: Request, response: Response) -> None:
                 response.mark_charset()
         if response.timed_out:
             response.raise_timeout()
-        if plan.before_finalize or request._hooks is not None:
+        if request._hooks is not None:
             run_hooks(request, "before_finalize")
+        elif plan.before_finalize:
+            hooks.run(plan.before_finalize)
         response.finalize()
     except Exception as error:
         if not _answer_with(error, request, response):
@@ -100,8 +108,10 @@ def _make_response(request: Request, response: Response) -> None:
         response.finalize()
     finally:
         plan = request.plan
-        if request._hooks is not None or (plan is not None and plan.on_end_resource):
+        if request._hooks is not None:
             run_hooks(request, "on_end_resource")
+        elif plan is not None and plan.on_end_resource:
+            hooks.run(plan.on_end_resource)
 
 
 def _answer_with(error: Exception, request: Request, response: Response) -> bool:

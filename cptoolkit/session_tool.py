@@ -9,8 +9,6 @@ from cptoolkit.hooks import Hook
 from cptoolkit.layer_tool import LayerTool
 
 if TYPE_CHECKING:
-    from cptoolkit.application import Application
-    from cptoolkit.middleware.layer import Layer
     from cptoolkit.plan import Plan
 
 SAVE_PRIORITY = 90
@@ -33,24 +31,25 @@ class SessionsTool(LayerTool):
         options = dict(options)
         priority = options.pop("priority", None)
         layer = self.made(plan.app, options)
+        begin, save, close = layer.before, layer.after, layer.finish
 
         def before() -> None:
-            layer.before(current.get()[0])
+            begin(current.get()[0])
 
         def after() -> None:
             request, response = current.get()
             response.gather_body()  # a generator has its turn with the session before that is saved
-            layer.after(request, response)
+            save(request, response)
 
         def end() -> None:
             request, response = current.get()
             if type(response.app_iter) is list:
-                layer.finish(request, response)
+                close(request, response)
             else:  # which may use the session while it is sent
                 request.hooks.attach("on_end_request", finish, True, SAVE_PRIORITY)
 
         def finish() -> None:
-            layer.finish(*current.get())
+            close(*current.get())
 
         assert self._point is not None
         plan.attach(
@@ -58,12 +57,6 @@ class SessionsTool(LayerTool):
         )
         plan.attach("before_finalize", Hook(after, priority=SAVE_PRIORITY))
         plan.attach("on_end_resource", Hook(end, failsafe=True, priority=SAVE_PRIORITY))
-
-    def made(self, app: Application, options: dict[str, Any]) -> Layer:
-        try:
-            return super().made(app, options)
-        except TypeError as error:
-            raise ValueError(f"config entries 'tools.{self._name}.*': {error}") from error
 
     def regenerate(self) -> None:
         """Go on under a new id with the same data: at login."""

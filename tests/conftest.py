@@ -164,16 +164,15 @@ class Service:
                 stderr=log,
                 **self.user,
             )
+        # Before it is ready: the tests may be killed, or interrupted, while they wait for that.
+        self._process, self._guard = process, self._guard_of(process)
         deadline = time.monotonic() + 20
-        while process.poll() is None:
+        while process.poll() is None and time.monotonic() < deadline:
             if self._ready(port):
-                self._process, self.port = process, port
-                self._guard = self._guard_of(process)
+                self.port = port
                 return True
-            if time.monotonic() > deadline:
-                process.send_signal(self._end)
-                process.wait()
             time.sleep(0.01)
+        self.stop()
         return False
 
     def _guard_of(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:

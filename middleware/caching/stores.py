@@ -14,7 +14,7 @@ from cptoolkit.middleware.caching.keys import URI_PARTS, Key
 from cptoolkit.middleware.caching.records import Record
 
 Version = Any
-"""What :meth:`CacheStore.find` gives, for :meth:`CacheStore.put` to see that nothing has changed."""
+"""What :meth:`CacheStore.find` gives, so that :meth:`CacheStore.put` sees what has changed."""
 
 MOST_INVALIDATIONS = 1000
 """URIs whose last invalidation is remembered one by one."""

@@ -74,14 +74,18 @@ class LazyMapping(MutableMapping[Any, Any]):
         """The value of a key, or the default if there is no such key."""
         if not self.loaded:
             self._open()
-        return self[key] if key in self._data else default
+        value = self._data.get(key, ABSENT)
+        if type(value) in ATOMS:
+            return value
+        return default if value is ABSENT else self[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not self.loaded:
             self._open()
-        if key not in self._seen:
-            self._remember(key)
-        self._data[key] = value
+        data, seen = self._data, self._seen
+        if key not in seen:
+            seen[key] = mark(data.get(key, ABSENT))
+        data[key] = value
 
     def __delitem__(self, key: Any) -> None:
         if not self.loaded:

@@ -53,8 +53,6 @@ class CookieSession(Session):
 
     storage: URLSafeTimedSerializer
 
-    _token = ""
-
     def __init__(
         self,
         id: str | None = None,
@@ -64,24 +62,22 @@ class CookieSession(Session):
     ) -> None:
         super().__init__(id, **options)
         self.storage = signer(secret) if storage is None else storage
+        self._token = id or ""
 
     @classmethod
     def opener(cls) -> Callable[..., URLSafeTimedSerializer]:
         """What makes what signs; its parameters are options of the sessions."""
         return signer
 
-    @classmethod
-    def is_id(cls, text: str) -> bool:
-        return _is_token(text) is not None
+    is_id = staticmethod(_is_token)
 
     @property
     def cookie_value(self) -> str:
         return self._token
 
     def _load(self) -> tuple[dict[Any, Any], datetime] | None:
-        token = self._token or self.originalid or ""
         try:
-            data, signed = self.storage.loads(token, return_timestamp=True)
+            data, signed = self.storage.loads(self._token, return_timestamp=True)
         except (BadData, BrokenRecord):
             return None
         self.originalid = self._id = data.pop(ID_KEY)

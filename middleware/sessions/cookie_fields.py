@@ -6,7 +6,7 @@ import re
 from email.utils import formatdate
 from functools import lru_cache
 from time import time
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from cptoolkit.middleware.fields import Fields, joined, put
 
@@ -57,9 +57,9 @@ class SessionCookie:
             )
         self.name = name
         self.persistent = persistent
-        self._path = path
+        self._path = path or "/"
         self._path_key = None
-        if path_header:
+        if path_header and not path:
             self._path_key = "HTTP_" + path_header.upper().replace("-", "_")
         self._secure = True if cross_site else secure
         self._tail = ""
@@ -71,6 +71,7 @@ class SessionCookie:
             self._tail += f"; SameSite={sites}"
         if partitioned:
             self._tail += "; Partitioned"
+        self._secure_tail = f"{self._tail}; Secure"
         self._values = re.compile(rf'(?:^|;)\s*{re.escape(name)}="?([^";,\s]*)').findall
         self._start = f"{name}="
 
@@ -79,11 +80,11 @@ class SessionCookie:
 
         Of several, the first: clients put the one for the longest path there (RFC 6265, 5.4).
         """
-        sent = environ.get("HTTP_COOKIE")
-        if not sent or self._start not in sent:
+        sent: str = environ.get("HTTP_COOKIE", "")
+        if self._start not in sent:
             return None
-        if sent.startswith(self._start) and ";" not in sent and '"' not in sent:
-            return cast(str, sent[len(self._start) :].strip())  # the only one, as most often
+        if ";" not in sent and '"' not in sent and sent.startswith(self._start):
+            return sent[len(self._start) :].strip()  # the only one, as most often
         values = self._values(sent)
         return values[0] if values else None
 
@@ -93,36 +94,36 @@ class SessionCookie:
         :param max_age: in seconds; only for a cookie that survives the browser's end.
         """
         self._put(
-            fields, environ, value + _lifetime(int(time()), max_age) if self.persistent else value
+            fields, environ, value, _lifetime(int(time()), max_age) if self.persistent else ""
         )
 
     def put_deletion(self, fields: Fields, environ: WSGIEnvironment) -> None:
         """Have the client forget the cookie."""
-        self._put(fields, environ, _lifetime(0, 0))
+        self._put(fields, environ, "", _lifetime(0, 0))
 
-    def _put(self, fields: Fields, environ: WSGIEnvironment, value: str) -> None:
+    def _put(self, fields: Fields, environ: WSGIEnvironment, value: str, lifetime: str) -> None:
+        start = self._start
         controlled = False
         for name, known in fields:
-            name = name.lower()
-            if name == "set-cookie" and known.startswith(self._start):
+            lower = name.lower()
+            if lower == "cache-control":
+                controlled = True
+            elif lower == "set-cookie" and known.startswith(start):
                 return
-            controlled = controlled or name == "cache-control"
         secure = self._secure
         if secure is None:
             secure = environ["wsgi.url_scheme"] == "https"
-        tail = f"{self._tail}; Secure" if secure else self._tail
-        path = self._path or self._sent_path(environ)
-        fields.append(("Set-Cookie", f"{self._start}{value}; Path={path}{tail}"))
+        tail = self._secure_tail if secure else self._tail
+        path = self._path if self._path_key is None else self._sent_path(environ, self._path_key)
+        fields.append(("Set-Cookie", f"{start}{value}{lifetime}; Path={path}{tail}"))
         if controlled:
             make_private(fields)
         else:
             fields.append(("Cache-Control", "private"))
 
-    def _sent_path(self, environ: WSGIEnvironment) -> str:
-        if self._path_key is None:
-            return "/"
-        path: str = environ.get(self._path_key, "")
-        return path if path.startswith("/") and not _UNSAFE.search(path) else "/"
+    def _sent_path(self, environ: WSGIEnvironment, key: str) -> str:
+        path: str = environ.get(key, "")
+        return path if path.startswith("/") and not _UNSAFE.search(path) else self._path
 
 
 @lru_cache(maxsize=16)

@@ -20,6 +20,9 @@ POLL_INTERVAL = 0.005
 TEMPORARY_SUFFIX = ".new"
 """What the names of files end in that are being written."""
 
+LONGEST_WRITE = 60
+"""Seconds after which a file that is still being written has been left by a process that died."""
+
 
 class FileStore(Store):
     """Sessions as files ``session-<id>``, which only this user can read.
@@ -106,8 +109,8 @@ class FileStore(Store):
                     self._sweep(os.path.join(self.path, name), now)
 
     def _sweep(self, file: str, now: float) -> None:
-        if file.endswith(TEMPORARY_SUFFIX):  # of a process that died while it wrote
-            if _has_expired(file, now):
+        if file.endswith(TEMPORARY_SUFFIX):
+            if _has_expired(file, now - LONGEST_WRITE):
                 _remove(file)
             return
         session = file.removesuffix(self._lock_suffix)

@@ -123,6 +123,7 @@ class Sessions(Layer):
             partitioned=self.partitioned,
             persistent=self.persistent,
         )
+        self._max_age = round(60 * self.timeout)
         self._key = f"{LAYER} {id(self):x}"  # of another layer inside, SESSION is that one's
         kind = self._chosen_class()
         check_options(kind, self.storage is None, self.storage_options, self.option_names())
@@ -193,6 +194,7 @@ class Sessions(Layer):
             # well have done without the session.
             if response.status_int >= 500 and response.status_int != 503:
                 raise SessionUnavailable() from session.failure
+            add_vary(response.headerlist, "Cookie")
             return None
         if not session.answered:
             session.save()
@@ -208,7 +210,7 @@ class Sessions(Layer):
         if session.stored:
             value = session.cookie_value
             if self.persistent or value != session.originalid:
-                self._cookie.put(fields, request.environ, value, round(60 * self.timeout))
+                self._cookie.put(fields, request.environ, value, self._max_age)
         elif session.ended and session.originalid is not None:
             self._cookie.put_deletion(fields, request.environ)
 

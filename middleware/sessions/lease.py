@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from abc import abstractmethod
+from contextlib import suppress
 
 from cptoolkit.middleware.sessions.store import Lock, LockTimeout, Store, StoreUnavailable
 
@@ -157,8 +158,9 @@ class _Renewals:
     def add(self, lease: Lease) -> None:
         with self._changed:
             if self._wakes_at is None:
-                threading.Thread(target=self._run, name="session leases", daemon=True).start()
-                self._wakes_at = lease.due
+                with suppress(RuntimeError):  # no more threads are to be had; the next lease tries
+                    threading.Thread(target=self._run, name="session leases", daemon=True).start()
+                    self._wakes_at = lease.due
             elif lease.due < self._wakes_at:
                 self._wakes_at = lease.due
                 self._changed.notify()

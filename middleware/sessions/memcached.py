@@ -155,6 +155,10 @@ class MemcachedStore(LeaseStore):
             while idle:
                 idle.pop().close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_idle"):  # else an option has been refused
+            self.close()
+
     def _key(self, id: str) -> str:
         return self._prefix + id
 

@@ -28,9 +28,10 @@ class RamStore(Store):
 
     def load(self, id: str) -> Record | None:
         record = self.records.get(id)
-        if record is None or record.expires <= time():
+        if record is None:
             return None
-        return Record(_copied_dict(record.data), record.expires)
+        data, expires = record
+        return Record(_copied_dict(data), expires) if expires > time() else None
 
     def save(self, id: str, data: dict[str, Any], expires: float) -> None:
         record = Record(_copied_dict(data), expires)
@@ -53,10 +54,11 @@ class RamStore(Store):
 
     def lock(self, id: str, timeout: float | None) -> Lock:
         mine = _RamLock(self, id)
+        if self.locks.setdefault(id, mine) is mine:  # at once, whatever other threads do
+            return mine
         with self._mutex:
-            holder = self.locks.get(id)
-            if holder is None:
-                self.locks[id] = mine
+            holder = self.locks.setdefault(id, mine)
+            if holder is mine:
                 return mine
             turn = threading.Lock()
             turn.acquire()  # until the holder before me lets it go
@@ -104,7 +106,7 @@ class _RamLock(Lock):
 
     def __init__(self, store: RamStore, id: str) -> None:
         self._store, self._id = store, id
-        self.turn: threading.Lock | None = None
+        self.turn: threading.Lock  # of one that waits
         self.waiting: list[_RamLock] = []
         """Those that come next, the first one first."""
 
@@ -122,7 +124,6 @@ class _RamLock(Lock):
             first, *others = self.waiting
             first.waiting += others
             store.locks[self._id] = first
-            assert first.turn is not None
             first.turn.release()
 
 
@@ -142,7 +143,7 @@ def _copied_dict(data: dict[str, Any]) -> dict[str, Any]:
         if type(value) not in ATOMS:
             copied: dict[str, Any] = _copied(data, {})
             return copied
-    return dict(data)
+    return data.copy()
 
 
 def _copied(value: Any, known: dict[int, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from cptoolkit.middleware.sessions.changes import LazyMapping
 from cptoolkit.middleware.sessions.failures import answering_503, logger
@@ -41,8 +41,6 @@ class Session(LazyMapping):
 
     originalid: str | None = None
     """The id that the client sent; None if it sent none."""
-    missing: bool = False
-    """Whether the client sent an id of which there is no session (any more)."""
     regenerated: bool = False
     """Whether :meth:`regenerate` has been called."""
     locked: bool = False
@@ -57,9 +55,13 @@ class Session(LazyMapping):
     failure: StoreUnavailable | None = None
     """Why the store could not be used, if it could not."""
 
-    _id: str | None = None
+    _id = ""  # until it is known
+    _missing = False
     _exclusive = False  # nobody else can have changed it since it was loaded
     _discarded = False  # nothing is to be saved any more
+
+    is_id: ClassVar[staticmethod[[str], object]] = staticmethod(is_generated)
+    """Whether an id could have come from :meth:`generate_id`; only such ones reach a store."""
 
     def __init__(self, id: str | None = None, **options: Any) -> None:
         self.originalid = id
@@ -68,6 +70,11 @@ class Session(LazyMapping):
         if options:
             for name, value in options.items():
                 setattr(self, name, value)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.generate_id is not Session.generate_id and cls.is_id is is_generated:
+            cls.is_id = staticmethod(is_well_formed)
 
     # -- what a store of one's own overrides -----------------------------------------------
 
@@ -117,14 +124,17 @@ class Session(LazyMapping):
 
     @property
     def cookie_value(self) -> str:
-        """What the client is to send with its next request."""
-        return self.id
+        """What the client is to send with its next request, once the session is stored."""
+        return self._id
 
     # -- the same in seconds since the epoch, in which the rest of the class reckons -----------
 
     def _find(self) -> tuple[dict[Any, Any], float] | None:
         found = self._load()
-        return None if found is None else (found[0], found[1].timestamp())
+        if found is None:
+            return None
+        data, expires = found[0], found[1].timestamp()  # local time alone jumps back once a year
+        return (data, expires) if expires > self.now().timestamp() else None
 
     def _keep(self, expires: float) -> None:
         self._save(datetime.fromtimestamp(expires, self.now().tzinfo))
@@ -136,17 +146,23 @@ class Session(LazyMapping):
         else:
             self._merge()
 
-    def _time(self) -> float:
-        return self.now().timestamp()  # local time alone jumps back once a year
+    def _expiration(self) -> float:
+        return self.now().timestamp() + 60 * self.timeout
 
     # -- the id ----------------------------------------------------------------------------
 
     @property
+    def missing(self) -> bool:
+        """Whether the client sent an id of which there is no session (any more)."""
+        if not self.loaded and self.originalid is not None:
+            self._open()
+        return self._missing
+
+    @property
     def id(self) -> str:
         """The id: that of the client if there is such a session, else a new one."""
-        if self._id is None:
+        if not self._id:
             self._open()
-        assert self._id is not None
         return self._id
 
     @id.setter
@@ -156,18 +172,15 @@ class Session(LazyMapping):
         self._id = id
         self.stored = False
 
-    @classmethod
-    def is_id(cls, text: str) -> bool:
-        """Whether an id could have come from :meth:`generate_id`; only such ones reach a store."""
-        like = is_generated if cls.generate_id is Session.generate_id else is_well_formed
-        return like(text) is not None
-
     def _take_new_id(self) -> None:
+        if type(self).generate_id is Session.generate_id:  # of those, none is ever taken
+            self.id = self.generate_id()
+            return
         for _ in range(ATTEMPTS):
             self.id = self.generate_id()
             if not self._exists():
                 return
-        self._id = None
+        self._id = ""
         raise RuntimeError(
             f"generate_id() of {type(self).__name__} has given {ATTEMPTS} ids that are taken"
         )
@@ -184,13 +197,14 @@ class Session(LazyMapping):
         if claimed is not None:
             if self.is_id(claimed):
                 self._id = claimed
-                locks = self.locking in ("implicit", "early") and not self.answered
-                if (lock or locks) and not self.locked:
-                    self.acquire_lock()
+                locks = lock or (self.locking in ("implicit", "early") and not self.answered)
+                if locks and not self.locked:
+                    self._lock_first()
                 if self._fetch():
                     return
-            self.missing = True
-            self._tell("the client's id is not known")
+            self._missing = True
+            if self.debug:
+                self._tell("the client's id is not known")
         self._begin_anew()
         if lock:
             self.acquire_lock()
@@ -210,14 +224,15 @@ class Session(LazyMapping):
             logger.warning("a session could not be read and has been dropped: %s", error)
             self._delete()
             return False
-        if found is None or found[1] <= self._time():
+        if found is None:
             return False
         self._data = found[0]
         self._seen = {}
         self._cleared = False
         self.loaded = self.stored = True
         self._exclusive = self.locked
-        self._tell("loaded")
+        if self.debug:
+            self._tell("loaded")
         return True
 
     @answering_503
@@ -251,7 +266,8 @@ class Session(LazyMapping):
         self.stored = not self._discarded
         self._seen = {}
         self._cleared = False
-        self._tell("saved")
+        if self.debug:
+            self._tell("saved")
         return True
 
     def _merge(self) -> None:
@@ -286,10 +302,11 @@ class Session(LazyMapping):
                 self._data.pop(key, None)
         return found
 
-    def _expiration(self) -> float:
-        return self._time() + 60 * self.timeout
-
     # -- the lock --------------------------------------------------------------------------
+
+    def _lock_first(self) -> None:
+        """Lock what has not been loaded yet."""
+        self.acquire_lock()
 
     def _lock_anew(self) -> None:
         self.acquire_lock()
@@ -305,7 +322,8 @@ class Session(LazyMapping):
     def close(self) -> None:
         """End the request: release the lock, and keep what a streamed body has changed.
 
-        Of a request that has failed nothing is kept. Here too, nothing is raised.
+        Of a request that has failed nothing is kept. Nothing is raised: there is nobody left to be
+        told but the log.
         """
         untouched = not (self._seen or self._cleared)  # since it was saved
         if self.answered and untouched and not self.locked:
@@ -316,7 +334,7 @@ class Session(LazyMapping):
                     self._write_back()
                 elif self._data:
                     logger.warning("a session begun by a streamed body is lost: no cookie names it")
-        except StoreUnavailable as error:
+        except Exception as error:  # a serializer, or a class of one's own, may raise anything
             logger.error("what a streamed body has changed in the session is lost: %s", error)
         finally:
             self._unlock()
@@ -344,7 +362,8 @@ class Session(LazyMapping):
         self._exclusive = self.regenerated = True
         if locked:
             self.acquire_lock()
-        self._tell("goes on under a new id")
+        if self.debug:
+            self._tell("goes on under a new id")
 
     @answering_503
     def delete(self) -> None:
@@ -358,7 +377,8 @@ class Session(LazyMapping):
             self._delete()
         self._begin_anew()
         self.ended = True
-        self._tell("ended")
+        if self.debug:
+            self._tell("ended")
 
     def expire(self) -> None:
         """End the session for good: what this request sets later is not kept either."""
@@ -366,8 +386,7 @@ class Session(LazyMapping):
         self._discarded = True
 
     def _tell(self, what: str) -> None:
-        if self.debug:
-            logger.info("session %.8s: %s", self._id, what)  # the whole id would let a reader in
+        logger.info("session %.8s: %s", self._id, what)  # the whole id would let a reader in
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{'' if self.loaded else ', not loaded'}>"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cptoolkit.middleware.sessions.files import FileStore
 
 
-OVERRIDABLE = ("_load", "_save", "now")
+OVERRIDABLE = ("_load", "_save", "now", "acquire_lock")
 """What a subclass may have its own version of, and what otherwise need not be called."""
 
 
@@ -69,19 +69,19 @@ class StoredSession(Session):
         )
 
     def _find(self) -> tuple[dict[Any, Any], float] | None:
-        return self.storage.load(self.id) if self._direct else super()._find()
+        return self.storage.load(self._id) if self._direct else super()._find()
 
     def _keep(self, expires: float) -> None:
         if self._direct:
-            self.storage.save(self.id, self._data, expires)
+            self.storage.save(self._id, self._data, expires)
         else:
             super()._keep(expires)
 
     def _prolong(self, expires: float) -> None:
         self.storage.touch(self.id, expires)
 
-    def _time(self) -> float:
-        return time() if self._direct else super()._time()
+    def _expiration(self) -> float:
+        return time() + 60 * self.timeout if self._direct else super()._expiration()
 
     def clean_up(self) -> None:
         self.storage.clean_up(time())
@@ -102,7 +102,7 @@ class StoredSession(Session):
         """
         if self.locked:
             return
-        if self._id is None:
+        if not self._id:
             self._open(True)
             return
         self._lock_anew()
@@ -118,10 +118,17 @@ class StoredSession(Session):
         finally:
             self._unlock()
 
+    def _lock_first(self) -> None:
+        if self._direct:
+            self._lock_anew()
+        else:
+            self.acquire_lock()
+
     def _lock_anew(self) -> None:
-        self._lock = self.storage.lock(self.id, self.lock_timeout)
+        self._lock = self.storage.lock(self._id, self.lock_timeout)
         self.locked = True
-        self._tell("locked")
+        if self.debug:
+            self._tell("locked")
 
     def _unlock(self) -> None:
         lock, self._lock = self._lock, None

@@ -277,7 +277,6 @@ def test_expired_session_is_gone_with_its_cookie(app_of):
     assert client.get("/user").text == "nobody"
 
 
-@pytest.mark.xfail(reason="missing is not known before the session is touched otherwise")
 def test_id_that_a_client_made_up_is_missing(app_of):
     """4.6 refers to the module: ``originalid`` and ``missing``."""
     client = app_of(Pages(), {"/": ON})

@@ -8,6 +8,7 @@ from webob import Response
 
 from cptoolkit.middleware.sessions import Sessions
 from cptoolkit.middleware.sessions.cookie import CookieSession
+from cptoolkit.middleware.sessions.session import LOCKINGS
 
 
 def count(request):
@@ -36,6 +37,34 @@ def test_data_travel_in_the_cookie(host):
     cookie = cookie_in(fetch(site))
     cookie = cookie_in(fetch(site, "/", cookie))
     assert fetch(site, "/peek", cookie).text == "2 False"
+
+
+@pytest.mark.parametrize("locking", LOCKINGS)
+def test_changes_are_kept_whatever_the_locking(alone, locking):
+    site = alone(count, Sessions, storage_type="cookie", secret="s", locking=locking)
+    cookie = cookie_in(fetch(site))
+    for path in ("/", "/peek", "/"):
+        cookie = cookie_in(fetch(site, path, cookie))
+    assert fetch(site, "/peek", cookie).text == "3 False"
+
+
+@pytest.mark.parametrize("locking", LOCKINGS)
+def test_lock_that_a_page_takes_and_releases_loses_nothing(alone, locking):
+    def view(request):
+        session = request.environ["cptoolkit.session"]
+        session["same"] = 1
+        session.acquire_lock()
+        session["n"] = session.get("n", 0) + 1
+        session.release_lock()
+        session.regenerate()
+        return Response(f"{session['same']} {session['n']}")
+
+    site = alone(view, Sessions, storage_type="cookie", secret="s", locking=locking)
+    cookie = None
+    for n in (1, 2, 3):
+        answer = fetch(site, "/", cookie)
+        assert answer.text == f"1 {n}"
+        cookie = cookie_in(answer)
 
 
 def test_anonymous_reader_gets_no_cookie(alone):

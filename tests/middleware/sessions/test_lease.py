@@ -78,6 +78,22 @@ def test_lease_is_renewed_again_and_again():
     assert store.holders == {}
 
 
+def test_lock_can_be_had_without_a_thread_to_renew_it(monkeypatch, threads):
+    def no_more(thread):
+        raise RuntimeError("can't start new thread")
+
+    store = Notes(60)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_more)
+        lock = store.lock("a", 0)
+    other = store.lock("b", 0)
+    assert len(threads()) == 1
+    assert lock.held()
+    lock.release()
+    other.release()
+    assert store.holders == {}
+
+
 def test_lease_is_renewed_again_after_the_store_has_failed():
     store = Notes(0.06)
     lock = store.lock("a", 0)

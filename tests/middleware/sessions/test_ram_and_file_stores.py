@@ -224,6 +224,16 @@ def test_sweep_leaves_no_stray_files(files):
     assert names(files) == ["README", "session-c", "session-c.lock"]
 
 
+def test_sweep_takes_no_file_away_that_is_being_written(files, monkeypatch):
+    def sweep_and_set_time(path, times, utime=os.utime):
+        files.clean_up(time.time() + 1)
+        utime(path, times)
+
+    monkeypatch.setattr(os, "utime", sweep_and_set_time)
+    files.save("a", {"n": 1}, LATER)
+    assert files.load("a").data == {"n": 1}
+
+
 def test_locking_an_id_that_nobody_has_leaves_no_file(files):
     files.lock("unknown", 0).release()
     assert names(files) == []

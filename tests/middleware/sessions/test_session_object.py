@@ -130,6 +130,20 @@ def test_constant_generator_of_ids_is_an_error_and_no_endless_loop():
         Constant(storage=store)["n"] = 1
 
 
+def test_new_session_asks_its_store_for_nothing():
+    class Untouchable(RamStore):
+        def load(self, id):
+            raise AssertionError("loaded")
+
+        exists = lock = load
+
+    session = StoredSession(storage=Untouchable())
+    assert session.get("n") is None
+    session["n"] = 1
+    session.save()
+    assert session.stored
+
+
 def test_generator_of_ones_own_says_what_ids_look_like():
     class Numbered(StoredSession):
         def generate_id(self):
@@ -370,7 +384,7 @@ def test_expiry_of_a_class_of_ones_own_is_reckoned_by_its_own_clock(shelf):
 
 def test_base_class_says_what_is_missing():
     with pytest.raises(NotImplementedError, match=r"Session does not say how to _load\(\)"):
-        Session()["n"] = 1
+        Session("a" * 40).get("n")
 
 
 def test_store_classes_open_their_own_store(tmp_path):
@@ -408,6 +422,18 @@ def test_sessions_are_mappings_that_show_no_data():
     assert "hush" not in repr(session)
     assert session == {"password": "hush"}
     assert session.has_key("password")
+
+
+def test_lock_of_a_subclass_is_asked_at_the_first_touch():
+    class Unlocked(RamSession):
+        def acquire_lock(self):
+            """Requests of one session are not to wait for each other here."""
+
+    first = begun(RamSession.storage, {"n": 1})
+    session = Unlocked(first.id)
+    assert session["n"] == 1
+    assert RamSession.locks == {}
+    session.delete()
 
 
 @pytest.mark.parametrize("locking", ["implicit", "optimistic"])

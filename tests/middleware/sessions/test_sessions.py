@@ -182,6 +182,18 @@ def test_id_that_a_client_made_up_is_not_taken_over(host):
     assert store.locks == {}
 
 
+def test_whether_the_session_is_missing_can_be_the_first_question(host):
+    site = host(
+        by_path(index=count, missing=lambda r: Response(str(session_of(r).missing))),
+        Sessions,
+        storage=RamStore(),
+    )
+    cookie = cookie_in(fetch(site))
+    answers = [fetch(site, "/missing", c) for c in (None, "session_id=" + STALE, cookie)]
+    assert [answer.text for answer in answers] == ["False", "True", "False"]
+    assert answers[1].headers["Vary"] == "Cookie"
+
+
 @pytest.mark.parametrize(
     "id",
     [
@@ -559,6 +571,22 @@ def test_session_begun_by_a_stream_is_told_to_be_lost(host, caplog):
     assert "no cookie names it" in caplog.text
 
 
+def test_stream_that_leaves_what_cannot_be_stored_is_told_in_the_log(host, tmp_path, caplog):
+    def stream(request):
+        count(request)
+
+        def ticks():
+            yield b"tick"
+            session_of(request)["call"] = lambda: 1
+            yield b"tock"
+
+        return Response(app_iter=ticks(), content_type="text/plain")
+
+    site = host(stream, Sessions, storage_type="file", storage_path=str(tmp_path))
+    assert fetch(site).text == "ticktock"
+    assert "the session is lost: the session's 'call' cannot be stored" in caplog.text
+
+
 # -- failure -----------------------------------------------------------------------------------
 
 
@@ -647,6 +675,7 @@ def test_page_may_do_without_a_session_that_cannot_be_had(host, caplog):
 
     answer = fetch(host(view, Sessions, storage=store), cookie="session_id=" + STALE)
     assert (answer.status_int, answer.text) == (200, "hello stranger")
+    assert answer.headers["Vary"] == "Cookie"  # no cache is to greet others with that
 
 
 # -- options -----------------------------------------------------------------------------------

@@ -326,7 +326,7 @@ def test_lock_of_a_living_process_does_not_run_out(place):
     store = place.store(lock_lease=0.3)
     lock = store.lock("a", 0)
     with pytest.raises(LockTimeout):
-        place.store().lock("a", 1 if place.kind != "MemcachedStore" else 3)
+        place.store().lock("a", 0.5 if place.kind != "MemcachedStore" else 2.2)
     assert lock.held()
     lock.release()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -113,6 +114,7 @@ def test_restart_that_nobody_noticed_fails_no_question(served):
 @pytest.mark.parametrize("served", ["memcached", "redis"], indirect=True)
 def test_server_that_hangs_is_not_waited_for_and_answers_are_not_mixed_up_later(served):
     store = served.store(server_timeout=0.1)
+    store.retry = 0.1
     for id in ("a", "b"):
         store.save(id, {"of": id}, soon())
     with hanging(served.service):
@@ -253,6 +255,13 @@ def test_connections_are_not_more_than_have_been_in_use_at_once(served):
         assert [len(idle) for idle in store._idle.values()] == [1]
 
 
+@pytest.mark.parametrize("served", ["memcached", "redis"], indirect=True)
+def test_store_that_goes_closes_its_connections(served):
+    served.store().exists("a")
+    served.forget()
+    gc.collect()  # an unclosed socket is told by a warning, which is an error here
+
+
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_database_file_is_readable_by_its_owner_only(place):
     store = place.store()
@@ -278,7 +287,9 @@ def check_that_a_restart_is_survived(make_site, served, kept, tracebacks=False):
             served.service.stop()
         return Response(str(session["count"]))
 
-    client = make_site(page, Sessions, storage=served.store()).client
+    store = served.store()
+    store.retry = 0.05  # so that the locks of failed requests do not keep the last ones waiting
+    client = make_site(page, Sessions, storage=store).client
     try:
         assert [client.get("/").text for _ in range(3)] == ["1", "2", "3"]
         begin = time.monotonic()

@@ -55,6 +55,15 @@ def test_sweep_is_due_again_after_its_time():
         assert len(swept) == times
 
 
+def test_sweep_without_a_thread_fails_no_request(alone, monkeypatch, caplog):
+    def no_more(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    assert alone(touched, Sessions, storage=RamStore()).fetch().status_int == 200
+    assert "could not be removed: can't start new thread" in caplog.text
+
+
 def test_sweep_that_fails_is_one_line_in_the_log(caplog):
     def fail():
         raise OSError("disk on fire")
