@@ -19,6 +19,7 @@ from cptoolkit.http.request import Request
 from cptoolkit.http.response import Response
 from cptoolkit.http.values import urljoin
 from cptoolkit.logs import LogManager
+from cptoolkit.middleware.bodies import FILE, close
 from cptoolkit.plan import Plans
 from cptoolkit.process.wspbus import bus as engine
 from cptoolkit.wsgi_pipeline import WSGIPipeline
@@ -185,7 +186,12 @@ class Application:
                 or (plan is not None and plan.on_end_request)
                 or "_body" in request.__dict__
             ):
-                body = ServedBody(request, response)
+                served = ServedBody(request, response)
+                file, wrapper = request.environ.get(FILE, (None, None))
+                if file is not None and wrapper is body:
+                    file.when_closed(served.close)  # the host can send it by itself
+                else:
+                    body = served
             elif listeners.get("after_request"):
                 release(request)  # all that is left is to send what there is
         except BaseException:
@@ -196,8 +202,7 @@ class Application:
         try:
             start_response(response.status, response.headerlist)
         except BaseException:
-            if isinstance(body, ServedBody):
-                body.close()
+            close(body)
             raise
         return body
 

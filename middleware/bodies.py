@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from io import FileIO
 from typing import Any
 
 from webob import Response
@@ -36,6 +38,42 @@ def collect(response: Response) -> bytes:
         close(body)
     replace(response, [whole])
     return whole
+
+
+FILE = "cptoolkit.file"
+"""Where in the environ a file is that the host sends by itself, and the body that stands for it."""
+
+
+class SentFile(FileIO):
+    """A file that the host sends in its own way (PEP 3333, ``wsgi.file_wrapper``) and then closes.
+
+    :param descriptor: of the open file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "rb")
+        self._then: list[Callable[[], None]] = []
+
+    def when_closed(self, then: Callable[[], None]) -> None:
+        """Have something done once the file is closed, after what others have asked for."""
+        self._then.append(then)
+
+    def close(self) -> None:
+        """Close the file, and do what is to be done then."""
+        with ExitStack() as callbacks:
+            while self._then:
+                callbacks.callback(self._then.pop())
+            super().close()
+
+
+def when_closed(response: Response, environ: Mapping[str, Any], then: Callable[[], None]) -> None:
+    """Have something done once a body is closed. One that the host sends by itself stays that."""
+    body = response.app_iter
+    file, wrapper = environ.get(FILE, (None, None))
+    if file is not None and wrapper is body:
+        file.when_closed(then)
+    else:
+        replace(response, Closing(body, then))
 
 
 class Closing:

@@ -13,7 +13,7 @@ from webob import Request, Response
 from webob.exc import HTTPException
 
 from cptoolkit.middleware import fields
-from cptoolkit.middleware.bodies import Closing, close, replace
+from cptoolkit.middleware.bodies import Closing, close, when_closed
 from cptoolkit.middleware.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ class Layer:
                 self.finish(request, None)
             raise
         if self._finishes:
-            body = Closing(response.app_iter, lambda: self.finish(request, response))
-            replace(response, body)
+            when_closed(response, request.environ, lambda: self.finish(request, response))
         return response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -8,6 +8,7 @@ import pytest
 from webob import Request
 
 import cptoolkit
+from cptoolkit.middleware import Sessions
 
 LONG_AGO = 1_000_000_000
 
@@ -218,3 +219,33 @@ def test_big_file_that_is_compressed_is_never_whole_in_memory(app_of, home):
 def test_options_that_the_tool_lacks_are_told():
     with pytest.raises(TypeError, match="did you mean 'index'"):
         cptoolkit.tools.staticdir(indx="x")
+
+
+class HostsOwn:
+    """What a host that sends files by itself gives and recognises."""
+
+    def __init__(self, file, block_size=8192):
+        self.file, self.close = file, file.close
+
+    def __iter__(self):
+        return iter(lambda: self.file.read(8192), b"")
+
+
+def test_host_can_send_a_file_by_itself_and_ends_the_request_by_closing_it(home):
+    ended = []
+    (home / "static" / "big.bin").write_bytes(bytes(100_000))
+    config = {
+        "/": {"hooks.on_end_request": lambda: ended.append(cptoolkit.request.path_info)},
+        "/static": {"tools.staticdir.on": True, "tools.staticdir.dir": str(home / "static")},
+    }
+    app = Sessions(cptoolkit.Application(None, "", config))
+    request = Request.blank("/static/big.bin", {"wsgi.file_wrapper": HostsOwn})
+    body = app(request.environ, lambda *args: None)
+    assert type(body) is HostsOwn
+    assert os.fstat(body.file.fileno()).st_size == 100_000
+    assert ended == []
+    body.close()
+    assert body.file.closed
+    assert ended == ["/static/big.bin"]
+    body.close()
+    assert len(ended) == 1

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from webob import Response
 from webob.exc import HTTPPreconditionFailed, HTTPRequestRangeNotSatisfiable
 
+from cptoolkit.middleware.bodies import FILE, SentFile
 from cptoolkit.middleware.conditional import (
     is_conditional,
     not_modified_fields,
@@ -57,7 +58,7 @@ def open_regular(path: StrPath) -> tuple[BinaryIO, os.stat_result]:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file", os.fspath(path))
-        return io.FileIO(descriptor, "rb"), found
+        return SentFile(descriptor), found
     except BaseException:
         os.close(descriptor)
         raise
@@ -181,7 +182,9 @@ class FileForm:
         elif self._data is not None:
             body = [self._data]
         elif "wsgi.file_wrapper" in environ:
-            body = environ["wsgi.file_wrapper"](self._open(), BLOCK_SIZE)
+            file = self._open()
+            body = environ["wsgi.file_wrapper"](file, BLOCK_SIZE)
+            environ[FILE] = (file, body)
         else:
             body = FileParts(self._open(), [(b"", 0, self.size)])
         return Answer("200 OK", fields, body)

@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from time import time
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from cptoolkit.middleware.sessions.serializers import Format, Secrets, serializer_of
 from cptoolkit.middleware.sessions.store import Lock, LockTimeout, Record, Store, StoreUnavailable
 
@@ -139,6 +137,8 @@ class _HeldFileLock(Lock):
     """
 
     def __init__(self, session: str, suffix: str, timeout: float | None) -> None:
+        from filelock import FileLock  # not above: importing it may try out the file system
+
         self._session = session
         self._file = session + suffix
         # Another thread may release it than the one that took it, a streamed body's for instance.
@@ -146,7 +146,7 @@ class _HeldFileLock(Lock):
         try:
             with _telling_failures():
                 self._lock.acquire(-1 if timeout is None else timeout, POLL_INTERVAL)
-        except Timeout:
+        except TimeoutError:
             raise LockTimeout(f"the session has been locked for more than {timeout} s") from None
 
     def held(self) -> bool:
@@ -167,9 +167,9 @@ class _HeldFileLock(Lock):
 def _telling_failures() -> Iterator[None]:
     try:
         yield
-    except Timeout:  # which is an OSError too
-        raise
     except OSError as error:
+        if isinstance(error, TimeoutError) and error.errno is None:  # a lock's, not the system's
+            raise
         # Not the whole message: it has the path, and that the id.
         raise StoreUnavailable(error.strerror or type(error).__name__) from error
 
