@@ -174,39 +174,55 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
     An application that calls ``start_response`` no sooner than when its body is drawn stays a
     stream: only what it gives until then is drawn.
     """
-    status: str | None = None
-    headers: list[tuple[str, str]] = []
-    written: list[bytes] = []
-    taken = False
-
-    def start_response(
-        new_status: str, new_headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], object]:
-        nonlocal status, headers
-        if status is not None and exc_info is None:
-            raise AssertionError("start_response was called twice without exc_info")
-        if taken:  # PEP 3333: once the header fields are on their way, an error goes up
-            raise exc_info[1].with_traceback(exc_info[2])
-        status, headers = new_status, new_headers
-        return written.append
-
-    body = app(environ, start_response)
-    if status is not None and not written:
-        taken = True
-        return Answer(status, list(headers), body)
+    started = _Started()
+    body = app(environ, started)
+    if started.status is not None and started.written is None:
+        started.taken = True
+        return Answer(started.status, list(started.headers), body)
     items = iter(body)
     first: list[bytes] = []
     try:
-        while status is None:
+        while started.status is None:
             first.append(next(items))
     except BaseException as error:
         close(body)
         if isinstance(error, StopIteration):
             raise AssertionError("the application has not called start_response") from None
         raise
-    taken = True
-    rest = Closing(chain(written, first, items), lambda: close(body))
-    return Answer(status, list(headers), rest)
+    started.taken = True
+    rest = Closing(chain(started.written or (), first, items), lambda: close(body))
+    return Answer(started.status, list(started.headers), rest)
+
+
+class _Started:
+    """A ``start_response`` that keeps what it is called with (PEP 3333)."""
+
+    __slots__ = ("headers", "status", "taken", "written")
+
+    headers: list[tuple[str, str]]
+
+    def __init__(self) -> None:
+        self.status: str | None = None
+        self.written: list[bytes] | None = None
+        """What has been sent by ``write``."""
+        self.taken = False
+        """Whether the header fields are on their way."""
+
+    def __call__(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        if self.status is not None:
+            if exc_info is None:
+                raise AssertionError("start_response was called twice without exc_info")
+            if self.taken:  # then an error goes up
+                raise exc_info[1].with_traceback(exc_info[2])
+        self.status, self.headers = status, headers
+        return self.write
+
+    def write(self, block: bytes) -> None:
+        if self.written is None:
+            self.written = []
+        self.written.append(block)
 
 
 _SAFE_LOCATION = re.compile(r"(?!//)[^\\\x00-\x20\x7f]+")
