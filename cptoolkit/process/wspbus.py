@@ -23,6 +23,10 @@ __all__ = ["Bus", "ChannelFailures", "OperatorError", "StartFailure", "State", "
 EX_SOFTWARE = 70  # sysexits.h: the status of a process that could not start or stop in order
 SIGINT_STATUS = 130  # what shells report for a program ended by Ctrl-C
 
+LONGEST_SLEEP = 1.0
+"""Seconds. Python runs its handler of a signal that comes just before a thread falls asleep only
+once that thread wakes up again."""
+
 try:
     max_files = os.sysconf("SC_OPEN_MAX")
 except (AttributeError, ValueError):  # no POSIX
@@ -331,13 +335,16 @@ class Bus(Channels):
         if calls is None:
             calls = SimpleQueue()
         self._waiting.append(calls)
+        due = time.monotonic() + interval
         try:
             while not reached():
                 try:
-                    task = calls.get(timeout=interval)
+                    task = calls.get(timeout=min(max(due - time.monotonic(), 0), LONGEST_SLEEP))
                 except Empty:
-                    if channel is not None:
-                        self.publish(channel)
+                    if time.monotonic() >= due:
+                        if channel is not None:
+                            self.publish(channel)
+                        due = time.monotonic() + interval
                 else:
                     if task is not None:
                         task()
