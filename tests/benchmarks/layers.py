@@ -190,10 +190,10 @@ def our_static() -> Any:
     return StaticDir(bare, dir=static_folder(), section="/static")
 
 
-def whitenoise() -> Any:
+def whitenoise(autorefresh: bool) -> Any:
     from whitenoise import WhiteNoise
 
-    return WhiteNoise(bare, static_folder(), "/static")
+    return WhiteNoise(bare, static_folder(), "/static", autorefresh=autorefresh)
 
 
 def shared_data() -> Any:
@@ -205,7 +205,9 @@ def shared_data() -> Any:
 def around_bare(ask: Callable[[Any], Call]) -> dict[str, Callable[[], Call]]:
     return {
         OURS: lambda: ask(our_static()),
-        "WhiteNoise": lambda: ask(whitenoise()),
+        # As it is, it never looks at the disk again; we and the others do for each request.
+        "WhiteNoise": lambda: ask(whitenoise(False)),
+        "WhiteNoise, autorefresh": lambda: ask(whitenoise(True)),
         "SharedDataMiddleware": lambda: ask(shared_data()),
     }
 
@@ -315,7 +317,12 @@ CASES: dict[str, dict[str, Callable[[], Call]]] = {
 }
 """Contenders by case; each makes in its own process what is timed there."""
 
-NEEDED = {"CherryPy": "cherrypy", "Beaker": "beaker", "WhiteNoise": "whitenoise"}
+NEEDED = {
+    "CherryPy": "cherrypy",
+    "Beaker": "beaker",
+    "WhiteNoise": "whitenoise",
+    "WhiteNoise, autorefresh": "whitenoise",
+}
 
 
 # -- timing ------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ def test_any_token_is_read_or_a_400(token):
         parse_basic(token)
 
 
-# -- traps: comparisons in constant time, unknown users cost the same -------------------------
+# -- comparisons in constant time, unknown users cost the same -------------------------
 
 
 def test_passwords_are_compared_in_constant_time_and_unknown_users_too(monkeypatch):

@@ -202,7 +202,7 @@ def test_algorithm_that_is_not_named_is_md5(alone):
     assert client.site.fetch(headers={"Authorization": field}).status_int == 200
 
 
-# -- traps: replays, uris, sessions, constant time --------------------------------------------
+# -- replays, uris, sessions, constant time --------------------------------------------
 
 
 def test_replay_is_refused_as_stale(host):

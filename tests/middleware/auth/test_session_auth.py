@@ -190,7 +190,7 @@ def test_without_a_session_the_program_is_told_what_is_missing():
         Request.blank("/").get_response(SessionAuth(Response("in"), **OPTIONS))
 
 
-# -- traps: fixed sessions, forged forms, open redirects --------------------------------------
+# -- fixed sessions, forged forms, open redirects --------------------------------------
 
 
 def test_id_of_the_session_changes_at_login_and_what_is_in_it_stays_until_logout(sites):
