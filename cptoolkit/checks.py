@@ -98,7 +98,8 @@ class Checker:
     def _apps(self) -> Iterator[tuple[str, Any]]:
         """Applications with their script name; grafted WSGI applications have no config."""
         for script_name, app in self.tree.apps.items():
-            if isinstance(getattr(app, "config", None), Mapping):
+            # Flask's applications have a config, too, but not ours.
+            if isinstance(getattr(app, "config", None), Mapping) and hasattr(app, "toolboxes"):
                 yield script_name, app
 
     def _entries(self, app: Any) -> Found:

@@ -391,3 +391,9 @@ def test_options_of_middleware_that_is_not_there_are_told():
     [finding] = run(checker)
     assert "'wsgi.prxy.*'" in finding
     assert "did you mean 'proxy'?" in finding
+
+
+def test_application_of_flask_is_left_alone():
+    flask = pytest.importorskip("flask", reason="needs flask")
+    tree = SimpleNamespace(apps={"": flask.Flask("site")})
+    assert run(Checker(tree, Config({}), lambda: KNOWN)) == []
