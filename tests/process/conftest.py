@@ -19,6 +19,10 @@ import os, signal, sys, threading, time
 from cptoolkit.process import plugins, servers
 from cptoolkit.process.wspbus import Bus
 
+def be_stuck():
+    while True:  # in pieces: Python may not see a signal that comes just before it falls asleep
+        time.sleep(0.1)
+
 bus = Bus()
 
 @bus.subscribe("log")

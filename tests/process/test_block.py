@@ -139,7 +139,7 @@ def test_process_ends_in_spite_of_a_hanging_thread(run):
 def test_interrupt_exits_and_a_second_one_ends_the_process_at_once(run):
     script = run("""
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        bus.subscribe("stop", lambda: (print("stuck", flush=True), threading.Event().wait()))
+        bus.subscribe("stop", lambda: (print("stuck", flush=True), be_stuck()))
         bus.start()
         bus.block()
     """)
@@ -155,7 +155,7 @@ def test_second_interrupt_of_a_start_ends_the_process_at_once(run):
     script = run("""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for channel in ("start", "stop"):
-            stuck = lambda at=channel: (print("stuck", at, flush=True), threading.Event().wait())
+            stuck = lambda at=channel: (print("stuck", at, flush=True), be_stuck())
             bus.subscribe(channel, stuck)
         bus.start()
     """)
