@@ -38,7 +38,8 @@ class SessionsTool(LayerTool):
 
         def after() -> None:
             request, response = current.get()
-            response.gather_body()  # a generator has its turn with the session before that is saved
+            if type(response.app_iter) is not list:
+                response.gather_body()  # a generator has its turn before the session is saved
             save(request, response)
 
         def end() -> None:

@@ -84,10 +84,13 @@ def add_vary(fields: Fields, *names: str) -> None:
 
     :param names: spelt as they should stand in ``Vary``.
     """
-    present = joined(fields, "vary")
-    if not present:
+    for other, _ in fields:
+        if other.lower() == "vary":
+            break
+    else:
         fields.append(("Vary", ", ".join(names)))
-    elif present.strip() != "*":
+        return
+    if joined(fields, "vary").strip() != "*":
         add_elements(fields, "Vary", *names)
 
 
