@@ -78,3 +78,16 @@ def test_offer_must_be_there(media):
 
 def test_huge_field_is_read_in_no_time(client):
     assert client.get("/", headers={"Accept": "," * 100_000}, status="*").status_int in (200, 406)
+
+
+def test_choice_and_refusal_are_the_same_in_every_place(host):
+    def view(request):
+        return Response(request.environ["cptoolkit.accept"], content_type="text/plain")
+
+    site = host(view, Accept, media=OFFERS)
+    chosen = site.fetch("/", headers={"Accept": "application/*"})
+    assert chosen.body == b"application/json"
+    assert chosen.headers["Vary"] == "Accept"
+    refused = site.fetch("/", headers={"Accept": "image/png"})
+    assert refused.status_int == 406
+    assert b"text/plain, application/json" in refused.body
