@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
+import struct
+from collections.abc import Callable
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -13,13 +16,15 @@ from cptoolkit.servers.errors import BodyTimeout, Disconnected
 
 if TYPE_CHECKING:
     from cptoolkit.servers.engine import Engine
-    from cptoolkit.servers.protocol import ConnectionProtocol
+    from cptoolkit.servers.protocol import ConnectionProtocol, Prelude, Transport
 
 READ_SIZE = 64 * 1024
 """Bytes taken from a socket at once."""
 
-WRITE_BUFFER = 256 * 1024
-"""Bytes of an answer that are kept for a slow reader before the writer has to wait for it."""
+FILE_TURN = 1024 * 1024
+"""Bytes of a file that are sent before other connections have their turn."""
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent, and says so
 
 LINGER_TIME = 2.0
 """Seconds for which a closing connection swallows what comes (RFC 9112, section 9.6)."""
@@ -31,6 +36,29 @@ CLOSING = 1  # closed as soon as all is sent
 ENDING = 2  # half-closed as soon as all is sent
 LINGERING = 3  # half-closed, swallowing what the client still sends
 CLOSED = 4
+HANDED_OVER = 5  # the application has the socket
+
+
+class FilePiece:
+    """Bytes of an open file that are to be sent. It closes the descriptor, which is its own."""
+
+    __slots__ = ("descriptor", "left", "offset")
+
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        self.descriptor = descriptor
+        self.offset = offset
+        self.left = size
+
+    def advance(self, size: int) -> None:
+        """Take note of what was sent."""
+        if not size:
+            raise Disconnected("the file that was being sent has become shorter")
+        self.offset += size
+        self.left -= size
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self.descriptor)
 
 
 class Connection:
@@ -41,20 +69,27 @@ class Connection:
     """
 
     __slots__ = (
+        "_file",
+        "_reset",
+        "_send",
         "again",
         "deadline",
         "engine",
         "fd",
         "hung_up",
+        "local",
         "lock",
         "memo",
         "opened",
         "out",
         "peer",
+        "preludes",
         "protocol",
         "recv",
         "sock",
         "state",
+        "transport",
+        "unsent",
     )
 
     protocol: ConnectionProtocol
@@ -62,18 +97,54 @@ class Connection:
     def __init__(self, sock: socket.socket, peer: object, engine: Engine) -> None:
         self.sock = sock
         self.fd = sock.fileno()
-        self.recv = sock.recv
+        self.recv: Callable[[int], bytes] = sock.recv
+        self._send: Callable[[bytes | bytearray | memoryview], int] = sock.send
         self.peer = peer
+        self.local: object = None
+        """Where the client has connected to, if a proxy has told; None is the listening socket."""
+        self.transport: Transport | None = None
+        """What encrypts the connection, if anything does."""
+        self.preludes: list[Prelude] = []
+        """What comes before the protocol, the next one last: a PROXY header, a TLS handshake."""
         self.engine = engine
         self.lock = Lock()
         self.again = False
         self.hung_up = False
         self.out = bytearray()
+        self.unsent = False
+        """Whether something is kept until the socket takes it."""
+        self._file: FilePiece | None = None
+        self._reset = False
         self.state = OPEN
         self.opened = monotonic()
         self.deadline = NEVER
         self.memo: Any = None
         """What a gateway keeps from one request of the connection to the next."""
+
+    # -- before the protocol ----------------------------------------------------------------------
+
+    def prepare(self) -> bool:
+        """Go on with the preludes, and tell whether they are over.
+
+        :raises Disconnected: if they failed.
+        """
+        while self.preludes:
+            try:
+                self.preludes[-1](self)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError as exc:
+                raise Disconnected(str(exc)) from exc
+            if self.state != OPEN:
+                return False
+            self.preludes.pop()
+        return True
+
+    def encrypt(self, transport: Transport) -> None:
+        """From now on, send and receive through ``transport``."""
+        self.transport = transport
+        self.recv = transport.recv
+        self._send = transport.send
 
     # -- sending ----------------------------------------------------------------------------------
 
@@ -85,12 +156,12 @@ class Connection:
 
         :raises Disconnected: if the client has gone or takes nothing for ``socket_timeout``.
         """
-        if self.out:
+        if self.unsent:
             self._wait_for_reader(len(data))
         sent = 0
-        if not self.out:
+        if not self.unsent:
             try:
-                sent = self.sock.send(data)
+                sent = self._send(data)
             except (BlockingIOError, InterruptedError):
                 pass
             except OSError as exc:
@@ -98,33 +169,74 @@ class Connection:
             if sent == len(data):
                 return
         self.out += memoryview(data)[sent:]
+        self._keep()
+
+    def send_file(self, descriptor: int, offset: int, size: int) -> None:
+        """Send a part of an open file, after what is kept. It does not wait for slow readers.
+
+        :param descriptor: of a regular file; it is closed at the end.
+        :raises Disconnected: if the client has gone.
+        """
+        self._file = FilePiece(descriptor, offset, size)
+        self._keep()
+        self.flush()
+
+    def _keep(self) -> None:
+        self.unsent = True
         self.deadline = self.engine.patience(self.engine.options.socket_timeout)
 
     def _wait_for_reader(self, more: int) -> None:
         self.flush()
-        while self.out and len(self.out) + more > WRITE_BUFFER:
+        room = self.engine.options.response_buffer
+        while self._file is not None or (self.out and len(self.out) + more > room):
             if not self._ready(select.POLLOUT):
                 raise Disconnected("the client does not take its answer")
             self.flush()
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Send what is kept, as far as the socket takes it.
 
+        :returns: whether it stopped only for the sake of others, though the socket takes more.
         :raises Disconnected: if the client has gone.
         """
-        while self.out:
-            try:
-                sent = self.sock.send(self.out)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as exc:
-                raise Disconnected(str(exc)) from exc
-            del self.out[:sent]
-            options = self.engine.options
-            if self.out:
-                self.deadline = self.engine.patience(options.socket_timeout)
+        kept = self._left()
+        try:
+            while self.out:
+                del self.out[: self._send(self.out)]
+            if self._file is not None and self._flush_file(self._file):
+                self._keep()
+                return True
+        except (BlockingIOError, InterruptedError):
+            if self._left() < kept:
+                self._keep()
+            return False
+        except OSError as exc:
+            raise Disconnected(str(exc)) from exc
+        if self.unsent:
+            self.unsent = False
+            if not self.preludes:  # else the deadline is theirs
+                self.deadline = monotonic() + self.engine.options.keep_alive_timeout
+        return False
+
+    def _left(self) -> int:
+        return len(self.out) + (self._file.left if self._file is not None else 0)
+
+    def _flush_file(self, file: FilePiece) -> bool:
+        """Send of a file what is a fair turn, and tell whether there is more of it."""
+        turn = min(file.left, FILE_TURN)
+        stop = file.left - turn
+        while file.left > stop:
+            wanted = file.left - stop
+            if self.transport is None:
+                file.advance(os.sendfile(self.fd, file.descriptor, file.offset, wanted))
             else:
-                self.deadline = monotonic() + options.keep_alive_timeout
+                data = os.pread(file.descriptor, min(wanted, READ_SIZE), file.offset)
+                file.advance(self._send(data) if data else 0)
+        if file.left:
+            return True
+        self._file = None
+        file.close()
+        return False
 
     # -- receiving --------------------------------------------------------------------------------
 
@@ -166,26 +278,56 @@ class Connection:
 
     def proceed(self) -> None:
         """Go one step on the way to the end, if everything is sent."""
-        if self.out:
+        if self.unsent:
             return
+        if self.transport is not None and self.state in (CLOSING, ENDING) and not self._reset:
+            with contextlib.suppress(OSError):
+                self.transport.end()
         if self.state == CLOSING:
             self.close()
         elif self.state == ENDING:
             self.state = LINGERING
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_WR)
+            self._shut(socket.SHUT_WR)
             self.deadline = monotonic() + LINGER_TIME
+
+    def hand_over(self) -> socket.socket:
+        """Give the socket, blocking from now on, to the application that is answering.
+
+        What was sent has to be gone. Whoever answers calls :meth:`close` when the application is
+        done with it.
+        """
+        self.state = HANDED_OVER
+        self.engine.hand_over(self)
+        self.sock.setblocking(True)
+        return self.sock
+
+    def break_off(self) -> None:
+        """Make the end of the connection a reset: what was sent is not all there should have been.
+
+        Where the end of the connection is the end of the answer, nothing else tells the client.
+        """
+        self._reset = True
 
     def close(self) -> None:
         """Close at once. Only for the owner of ``lock``."""
         if self.state != CLOSED:
             self.state = CLOSED
             self.engine.forget(self)
+            if self._reset:
+                with contextlib.suppress(OSError):
+                    self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.sock.close()
             self.out.clear()
+            if self._file is not None:
+                self._file.close()
+                self._file = None
             self.protocol.closed()
 
     def abort(self) -> None:
         """Make every wait for this client end at once. For any thread."""
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+            # An SSLSocket's own method would forget the state of its encryption as well.
+            socket.socket.shutdown(self.sock, how)

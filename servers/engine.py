@@ -5,12 +5,11 @@ finds in its own thread: as long as handlers are quick, no request changes threa
 blocks must not stop the others, so leadership moves on in two ways:
 
 - when handlers have been slow lately, the leader promotes another thread *before* each call;
-- otherwise the *watch*, the thread in :meth:`Engine.run`, looks every millisecond whether the
-  leader is still in the same call, and promotes another one if so.
+- otherwise the *watch* looks every millisecond whether the leader is still in the same call, and
+  promotes another one if so (see :mod:`cptoolkit.servers.watch`).
 
-Connections with events wait in ``_ready``, which every free worker empties before it does anything
-else. While all workers are blocked nobody leads; then the watch polls, so that accepting, heads
-and timeouts go on, and the first worker to finish takes over.
+Connections with events wait in ``ready``, which every free worker empties before it does anything
+else.
 """
 
 from __future__ import annotations
@@ -36,24 +35,13 @@ from cptoolkit.servers.errors import Disconnected
 from cptoolkit.servers.options import Options
 from cptoolkit.servers.poller import Poller, new_poller
 from cptoolkit.servers.protocol import Log, ProtocolFactory
-
-TICK = 0.001
-"""Seconds between two looks of the watch; a blocking handler is noticed within two of them."""
-
-BUSY_TICK = 0.01
-"""Seconds between two looks while all workers are blocked and the watch can only poll."""
-
-CALM = 20
-"""Looks without any request after which the watch goes to sleep until the leader wakes it."""
+from cptoolkit.servers.watch import Watch
 
 SLOW = 0.001
 """Seconds in a handler from which on it counts as slow."""
 
 WARY = 64
 """Quick answers in a row after which slow ones are forgotten and requests are answered inline."""
-
-SURPLUS_TIME = 10.0
-"""Seconds after which an idle thread above ``thread_pool`` ends."""
 
 JOIN_TIME = 0.5
 """Seconds which threads get to end after their connections were cut."""
@@ -88,29 +76,25 @@ class Engine:
         poller: Callable[[], Poller] = new_poller,
     ) -> None:
         self.options = options
+        self.log = log
         self.draining = False
         self.connections: dict[int, Connection] = {}
+        self.ready: deque[Connection] = deque()
+        """Connections on which something has happened, for any worker to see to."""
+        self.leader: Worker | None = None
+        self._wary = 0
         self._factory = factory
-        self._log = log
         self._poller = poller()
-        self._acceptor = Acceptor(listeners, self._poller, options, log)
+        self.acceptor = Acceptor(listeners, self._poller, options, log, self.connections)
         self._rearms = self._poller.rearms
-        self._ready: deque[Connection] = deque()
         self._mutex = threading.Lock()
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
-        self._leader: Worker | None = None
         self._numbers = 0
-        self._wary = 0
         self._quit = False
-        self._stop = False
-        self._alarm = threading.Lock()  # a lock is the cheapest wait there is; held means: sleep
-        self._alarm.acquire()
+        self._handed_over: set[Connection] = set()
+        self._watch = Watch(self)
         self._stand_in_place = Worker(self, 0)  # never started
-        self._parked = False
-        timeouts = (options.keep_alive_timeout, options.socket_timeout, options.header_timeout)
-        shortest = min([t for t in timeouts if t] or [4.0])
-        self._sweep_every = min(1.0, max(0.02, shortest / 4))
 
     def patience(self, seconds: float) -> float:
         """Return the deadline that is ``seconds`` away, where 0 is never."""
@@ -120,24 +104,18 @@ class Engine:
 
     def run(self) -> None:
         """Serve until :meth:`stop`, keeping watch in the calling thread."""
-        self._acceptor.listen()
+        self.acceptor.listen()
         for _ in range(self.options.thread_pool):
             self._hire()
-        self._watch()
+        self._watch.run()
 
     def stop(self) -> None:
         """Make :meth:`run` return. For any thread and for signal handlers."""
-        self._stop = True
-        self._ring()
-
-    def _ring(self) -> None:
-        self._parked = False
-        with contextlib.suppress(RuntimeError):  # rings already
-            self._alarm.release()
+        self._watch.stop()
 
     def deafen(self) -> None:
         """Accept what the kernel has accepted on our behalf, and nothing more."""
-        for sock, peer in self._acceptor.take_last():
+        for sock, peer in self.acceptor.take_last():
             self._welcome(sock, peer)
 
     def drain(self) -> list[str]:
@@ -147,10 +125,12 @@ class Engine:
         """
         deadline = monotonic() + self.options.shutdown_timeout
         self.draining = True
-        while self.connections and monotonic() < deadline:
-            self._ready.extend(c for c in list(self.connections.values()) if not c.lock.locked())
-            self._set_going()
-            self._alarm.acquire(timeout=0.01)
+        for conn in list(self._handed_over):
+            conn.abort()  # their conversations have no end of their own
+        while (self.connections or self._handed_over) and monotonic() < deadline:
+            self.ready.extend(c for c in list(self.connections.values()) if not c.lock.locked())
+            self.set_going()
+            self._watch.rest(0.01)
         for conn in list(self.connections.values()):
             conn.abort()
         return self._dismiss()
@@ -183,6 +163,10 @@ class Engine:
         self._workers.add(worker)
         worker.start()
 
+    def _strength(self) -> int:
+        """How many threads there are for requests: a connection handed over has its own."""
+        return len(self._workers) - len(self._handed_over)
+
     # -- the workers ------------------------------------------------------------------------------
 
     def work(self, worker: Worker) -> None:
@@ -192,14 +176,14 @@ class Engine:
                 if not self._work(worker):
                     break
             except Exception:
-                self._log("the server failed to handle an event", logging.ERROR, True)
+                self.log("the server failed to handle an event", logging.ERROR, True)
         with self._mutex:
             self._workers.discard(worker)
-            if self._leader is worker:
-                self._leader = None
+            if self.leader is worker:
+                self.leader = None
 
     def _work(self, worker: Worker) -> bool:
-        ready = self._ready
+        ready = self.ready
         while not self._quit:
             if ready:
                 try:
@@ -209,7 +193,7 @@ class Engine:
                 conn.again = True
                 while conn.again and conn.lock.acquire(False):
                     self._serve(conn, worker)
-            elif self._leader is worker:
+            elif self.leader is worker:
                 self._poll(None)
             elif not self._rest(worker):
                 return False
@@ -218,30 +202,30 @@ class Engine:
     def _rest(self, worker: Worker) -> bool:
         """Wait to be promoted or needed; tell whether the worker is to go on."""
         with self._mutex:
-            if self._leader is None:
-                self._leader = worker
+            if self.leader is None:
+                self.leader = worker
                 return True
             worker.idle_since = monotonic()
             self._idle.append(worker)
         worker.gate.acquire()
         return not worker.dismissed
 
-    def _promote(self) -> None:
+    def promote(self) -> None:
         """Let an idle worker lead, or nobody if there is none."""
         with self._mutex:
-            self._leader = None
+            self.leader = None
             if self._idle:
-                self._leader = worker = self._idle.pop()
+                self.leader = worker = self._idle.pop()
                 worker.gate.release()
 
     def _poll(self, timeout: float | None) -> None:
         busy, listeners = self._poller.wait(timeout)
-        self._ready.extend(busy)
+        self.ready.extend(busy)
         for listener in listeners:
-            for sock, peer in self._acceptor.take(listener):
+            for sock, peer in self.acceptor.take(listener):
                 self._welcome(sock, peer)
-            if self._parked:  # there is something to keep time for
-                self._ring()
+            if self._watch.parked:  # there is something to keep time for
+                self._watch.ring()
 
     def _serve(self, conn: Connection, worker: Worker) -> None:
         """Take what came on ``conn``, which the caller has locked, and answer what is complete."""
@@ -250,17 +234,17 @@ class Engine:
             if conn.state == OPEN:
                 self._converse(conn, worker)
             if conn.state != OPEN:
-                if conn.state != CLOSED:
+                if conn.state < CLOSED:
                     self._end(conn)
-            elif self.draining and not conn.out and conn.protocol.idle():
+            elif self.draining and not conn.unsent and conn.protocol.idle():
                 conn.close()
         except Disconnected:
             conn.close()
         except BaseException:
-            self._log("a connection was dropped because of an error", logging.ERROR, True)
+            self.log("a connection was dropped because of an error", logging.ERROR, True)
             conn.close()
         finally:
-            if self._rearms and conn.state != CLOSED:
+            if self._rearms and conn.state < CLOSED:
                 self._poller.rearm(conn)
             conn.lock.release()
 
@@ -268,10 +252,12 @@ class Engine:
         protocol = conn.protocol
         requests = protocol.requests
         more = True
+        if conn.preludes and not conn.prepare():
+            return
         while True:
-            if conn.out:
-                conn.flush()
-                if conn.out:  # whoever does not take answers gets no new ones
+            if conn.unsent:
+                self._flush(conn, worker)
+                if conn.unsent:  # whoever does not take answers gets no new ones
                     return
             if requests:
                 worker.calls += 1
@@ -279,8 +265,8 @@ class Engine:
                     if self._wary:
                         self._answer_warily(protocol.answer, worker)
                     else:
-                        if self._parked:  # looked at after ``calls`` was raised, see _watch
-                            self._ring()
+                        if self._watch.parked:  # looked at after ``calls`` was raised, see there
+                            self._watch.ring()
                         protocol.answer()
                 finally:
                     worker.calls += 1
@@ -299,12 +285,25 @@ class Engine:
             protocol.feed(data)
             if conn.state != OPEN:
                 return
-            more = len(data) == READ_SIZE or (conn.hung_up and data != b"")
+            # What is decrypted already makes no event.
+            more = (
+                len(data) == READ_SIZE
+                or (conn.hung_up and data != b"")
+                or conn.transport is not None
+            )
+
+    def _flush(self, conn: Connection, worker: Worker) -> None:
+        worker.calls += 1  # the disk may let it wait
+        try:
+            if conn.flush():
+                self.ready.append(conn)
+        finally:
+            worker.calls += 1
 
     def _answer_warily(self, answer: Callable[[], None], worker: Worker) -> None:
         """Let another worker lead before a call that is likely to block."""
-        if self._leader is worker:
-            self._promote()
+        if self.leader is worker:
+            self.promote()
         began = perf_counter()
         answer()
         if perf_counter() - began >= SLOW:
@@ -341,103 +340,70 @@ class Engine:
 
     def forget(self, conn: Connection) -> None:
         """Take a closing connection out of every set."""
+        if conn in self._handed_over:
+            self._handed_over.discard(conn)
+            return
         self._poller.remove(conn)
         if self.connections.get(conn.fd) is conn:
             del self.connections[conn.fd]
+        if self.acceptor.full and not self.draining:
+            self.acceptor.listen()
 
-    # -- the watch --------------------------------------------------------------------------------
+    # -- connections that applications take over --------------------------------------------------
 
-    def _watch(self) -> None:
-        leader: Worker | None = None
-        calls = calm = 0
-        sweep_at = monotonic() + self._sweep_every
-        while not self._stop:
-            pause = BUSY_TICK if self._leader is None else TICK
-            if calm >= CALM:
-                # First say so, then look again: a call that begins now either sees that it has to
-                # ring, or is seen here.
-                self._parked = True
-                if leader is not None and leader.calls == calls:
-                    waiting = self.connections or self._acceptor.deaf_until
-                    pause = self._sweep_every if waiting else -1.0
-            self._alarm.acquire(timeout=pause)
-            self._parked = False
-            now = monotonic()
-            if now >= sweep_at:
-                sweep_at = now + self._sweep_every
-                self._sweep(now)
-            current = self._leader
-            if current is None:
-                calm = 0
-                self._stand_in()
-            elif current is leader and current.calls == calls:
-                if calls & 1:
-                    calm = 0
-                    self._wary = WARY
-                    self._promote()
-                else:
-                    calm += 1
-                    self._look_after_ready()
-            else:
-                calm = 0
-                leader, calls = current, current.calls
+    def takes_over(self) -> bool:
+        """Whether one more connection may be handed over."""
+        return len(self._handed_over) < self.options.max_upgrades
 
-    def _stand_in(self) -> None:
+    def hand_over(self, conn: Connection) -> None:
+        """Let go of a connection; the worker that answers it is from now on its own."""
+        self._handed_over.add(conn)
+        self._poller.remove(conn)
+        if self.connections.get(conn.fd) is conn:
+            del self.connections[conn.fd]
+        if self._strength() < self.options.thread_pool:
+            self._hire()
+
+    # -- for the watch ----------------------------------------------------------------------------
+
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to keep time for."""
+        return not (self.connections or self.acceptor.deaf_until)
+
+    def relieve(self) -> None:
+        """The leader is blocked: let another one lead, and expect more of the kind."""
+        self._wary = WARY
+        self.promote()
+
+    def stand_in(self) -> None:
         """All workers are blocked: poll in their place, and get more of them if that is allowed."""
         with self._mutex:
-            if self._leader is not None:
+            if self.leader is not None:
                 return
-            self._leader = self._stand_in_place
+            self.leader = self._stand_in_place
         try:
             self._poll(0)
-            if self._ready and len(self._workers) < self.options.thread_pool_max:
+            if self.ready and self._strength() < self.options.thread_pool_max:
                 self._hire()
         finally:
-            self._promote()
+            self.promote()
 
-    def _look_after_ready(self) -> None:
+    def set_going(self) -> None:
         """Wake somebody if connections wait although a worker is free.
 
         A leader that was replaced while it polled may leave some behind.
         """
-        if self._ready:
-            self._set_going()
-
-    def _set_going(self) -> None:
         with self._mutex:
             if self._idle:
                 self._idle.pop().gate.release()
                 return
         self._poller.wake()
 
-    def _sweep(self, now: float) -> None:
-        # What these have sent came in time, though nobody was free to read it.
-        waiting = set(self._ready.copy())
-        for conn in list(self.connections.values()):
-            if conn.deadline < now and conn not in waiting and conn.lock.acquire(False):
-                try:
-                    if conn.deadline < now and conn.state != CLOSED:
-                        self._expire(conn)
-                finally:
-                    conn.lock.release()
-                if conn.again and conn.state != CLOSED:  # an event came while we had the lock
-                    self._ready.append(conn)
-                    self._set_going()
-        if 0.0 < self._acceptor.deaf_until <= now:
-            self._acceptor.listen()
+    def dismiss_surplus(self, idle_since: float) -> None:
+        """Send one worker home if there are more than wanted, and one has been idle for so long."""
         with self._mutex:
-            surplus = len(self._workers) > self.options.thread_pool
-            if surplus and self._idle and now - self._idle[0].idle_since > SURPLUS_TIME:
+            surplus = self._strength() > self.options.thread_pool
+            if surplus and self._idle and self._idle[0].idle_since < idle_since:
                 worker = self._idle.pop(0)
                 worker.dismissed = True
                 worker.gate.release()
-
-    def _expire(self, conn: Connection) -> None:
-        try:
-            if conn.state == OPEN and not conn.out:
-                conn.protocol.expired()
-                if conn.state != OPEN:
-                    return
-        except Disconnected:
-            pass
-        conn.close()

@@ -7,6 +7,7 @@ the connection for HTTP/1.0. An answer never has more bytes than it promised.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from time import time
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 DRAINABLE = 64 * 1024
 """Unread bytes of a body of known length up to which the connection is worth keeping."""
+
+
+SMALL_FILE = 64 * 1024
+"""Bytes up to which it is quicker to read a file than to have the kernel send it."""
 
 
 @dataclass(kw_only=True)
@@ -69,6 +74,12 @@ class Exchange:
     """Length of the request body; -1 if it is sent in chunks."""
     expects: bool = False
     """Whether the client waits for "100 Continue" before it sends the body."""
+    upgrade: str = ""
+    """The protocols that the client would rather speak (RFC 9110, section 7.8), in lower case."""
+    early: bytes = b""
+    """What has come behind the head of such a request already."""
+    sends_files: bool = True
+    """Whether the connection takes files as they are."""
     refusal: tuple[str, str] | None = None
     """Status and reason, if the server answers by itself."""
     started: bool = False
@@ -169,6 +180,25 @@ class Exchange:
         if head or data:
             self.conn.send(head + data)
 
+    def send_file(self, descriptor: int, offset: int, size: int) -> None:
+        """Send a part of an open file as the whole body, in one go and by the kernel if it is long.
+
+        :param descriptor: of a regular file, which may be closed afterwards.
+        :raises Disconnected: if the client has gone.
+        """
+        if size <= SMALL_FILE:
+            self.respond(os.pread(descriptor, size, offset))
+            return
+        if self._promised < 0:
+            self._promised = size
+        self.write(b"")
+        if not self._bodyless:
+            if size > self._promised:
+                self._complain("longer")
+            self._sent = min(size, self._promised)
+            self.conn.send_file(os.dup(descriptor), offset, self._sent)
+        self.finish()
+
     def finish(self) -> None:
         """The body is complete.
 
@@ -190,6 +220,8 @@ class Exchange:
     def abort(self) -> None:
         """Hang up in the middle of the body, so that the client does not take it for whole."""
         self.keep_alive = False
+        if self.head_sent and self._promised < 0 and not (self._chunked or self._bodyless):
+            self.conn.break_off()
         self.finished = True
 
     def refuse(self, status: str, reason: str) -> None:

@@ -21,6 +21,7 @@ from httptools import (
 )
 
 from cptoolkit.servers.body import EMPTY, Body
+from cptoolkit.servers.connection import HANDED_OVER
 from cptoolkit.servers.errors import BadRequest, BodyTooLarge, ClientError, Disconnected
 from cptoolkit.servers.exchange import Exchange, Site
 
@@ -36,7 +37,8 @@ FRESH_TIME = 0.25
 IDLE = 0  # between requests
 HEAD = 1  # in a head
 BODY = 2  # in a body
-DONE = 3  # nothing more is understood on this connection
+UPGRADE = 3  # after a head that asks for another protocol, and until it is answered
+DONE = 4  # nothing more is understood on this connection
 
 _WATCHED = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 
@@ -83,6 +85,7 @@ class HTTP1:
         self._received = -1  # bytes of it at the last look, -1 before the first
         self._between = 0  # bytes of its framing that came since
         self._misread = False  # whether llhttp takes its body for another protocol
+        self._early = b""  # bytes that came behind a head with Upgrade
         # Clients repeat themselves: what followed the target in the last request, and its fields.
         # HPACK rests on the same fact. Unlike there, nothing is kept but for the connection's own.
         self._block = b""
@@ -94,7 +97,8 @@ class HTTP1:
         self._headers: list[tuple[bytes, bytes]] = []
         self._host: bytes | None = None
         self._length = -1
-        self._chunked = self._expect = self._upgrade = False
+        self._chunked = self._expect = False
+        self._upgrade = b""
 
     # -- what the engine calls --------------------------------------------------------------------
 
@@ -109,12 +113,19 @@ class HTTP1:
                 return
         if self._state == DONE:
             return
+        if self._state == UPGRADE:
+            self._keep_for_later(data)
+            return
         self._data = data
         self._completed = False
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as exc:
-            self._resume(data[exc.args[0] :])
+            if self._misread:
+                self._resume(data[exc.args[0] :])
+            else:
+                self._state = UPGRADE
+                self._keep_for_later(data[exc.args[0] :])
         except HttpParserError as exc:
             self._refuse(exc)
         else:
@@ -143,7 +154,11 @@ class HTTP1:
         if exchange.refusal is not None:
             exchange.refuse(*exchange.refusal)
         else:
+            exchange.early = self._early
             exchange.answer()
+            if self._conn.state >= HANDED_OVER:
+                self._conn.close()
+                return
         body = exchange.body
         if body is not EMPTY:
             body.detach()
@@ -152,8 +167,11 @@ class HTTP1:
             asked = self._state == DONE and body.complete and exchange.refusal is None
             self._state = DONE
             self._conn.finish(linger=not asked)
-        elif not self._conn.out:
-            self._conn.deadline = monotonic() + self._options.keep_alive_timeout
+        else:
+            if not self._conn.unsent:
+                self._conn.deadline = monotonic() + self._options.keep_alive_timeout
+            if self._state == UPGRADE and not self.requests:
+                self._stay()
 
     def expired(self) -> None:
         if self._state == HEAD or (self._state == BODY and not self._queued):
@@ -161,6 +179,13 @@ class HTTP1:
             refusal = ("408 Request Timeout", "The request took too long to come.")
             self._refused(*refusal).refuse(*refusal)
             self._conn.finish(linger=True)
+
+    def overloaded(self) -> None:
+        self._state = DONE
+        self.requests.clear()
+        refusal = ("503 Service Unavailable", "Too many requests are waiting here.")
+        self._refused(*refusal).refuse(*refusal)
+        self._conn.finish(linger=True)
 
     def idle(self) -> bool:
         if self._fresh and monotonic() - self._conn.opened < FRESH_TIME:
@@ -212,6 +237,20 @@ class HTTP1:
                 self._queued = True
                 self.requests.append(exchange)
 
+    def _keep_for_later(self, data: bytes) -> None:
+        """Hold what may be the next request, or of another protocol, if the answer says so."""
+        self._early += data
+        if len(self._early) > self._options.max_request_header_size:
+            self._state = DONE  # RFC 9110, section 7.8: the client has to wait for our answer
+
+    def _stay(self) -> None:
+        """Go on with HTTP/1.1: the application has answered without changing the protocol."""
+        early, self._early = self._early, b""
+        self._parser = HttpRequestParser(self)
+        self._state = IDLE
+        if early:
+            self.feed(early)
+
     def _end_of_stream(self) -> None:
         exchange, state = self._exchange, self._state
         self._state = DONE
@@ -231,21 +270,18 @@ class HTTP1:
         self.feed(self._conn.receive())
 
     def _resume(self, rest: bytes) -> None:
-        """Go on after a request with ``Upgrade``, which the server is free to ignore.
+        """Go on after the head of a request with ``Upgrade`` and a body.
 
-        llhttp takes such a request for the last one, and its body for another protocol. RFC 9110,
-        section 7.8 lets a server answer as if the field were not there; then the body is framed as
-        the head said, so a fresh parser is told that in a made-up head.
+        llhttp takes the body for another protocol. RFC 9110, section 7.8 lets a server answer as if
+        the field were not there; then the body is framed as the head said, so a fresh parser is
+        told that in a made-up head.
         """
-        if self._misread:
-            self._misread = False
-            framing = b"Transfer-Encoding: chunked"
-            if self._length >= 0:
-                framing = b"Content-Length: %d" % self._length
-            self._parser = HttpRequestParser(_BodyOnly(self))
-            self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
-        else:
-            self._parser = HttpRequestParser(self)
+        self._misread = False
+        framing = b"Transfer-Encoding: chunked"
+        if self._length >= 0:
+            framing = b"Content-Length: %d" % self._length
+        self._parser = HttpRequestParser(_BodyOnly(self))
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
         if rest:
             self.feed(rest)
         elif self._state == BODY:
@@ -324,7 +360,7 @@ class HTTP1:
                 raise _Refusal("417 Expectation Failed", "Only 100-continue can be expected.")
             self._expect = True
         else:
-            self._upgrade = True
+            self._upgrade = value
 
     def on_headers_complete(self) -> None:
         parser, options, data = self._parser, self._options, self._data
@@ -383,6 +419,8 @@ class HTTP1:
         if body is not EMPTY:
             exchange.length = self._length
             exchange.expects = self._expect and version == "1.1"
+        elif self._upgrade and parser.should_upgrade():
+            exchange.upgrade = self._upgrade.decode("latin-1").lower()
         self._exchange = exchange
         self._queued = False
         self._prior = b""

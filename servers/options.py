@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import socket as socket_module
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -24,9 +26,16 @@ class Options:
     port: int = 8080
     """TCP port to listen on; 0 takes a free one, to be read from ``bound_addr``."""
 
-    socket: socket_module.socket | None = None
-    """A socket that is listening already; host, port and ``socket_queue_size``
-    are then ignored."""
+    socket: socket_module.socket | Sequence[socket_module.socket] | None = None
+    """A socket that is listening already, or several of them; host, port, ``socket_file`` and
+    ``socket_queue_size`` are then ignored."""
+
+    socket_file: str = ""
+    """Path of a Unix socket to listen on instead of host and port. What a dead server has left
+    there is removed; a socket that answers, or another file, is not."""
+
+    socket_mode: str = "0600"
+    """Who may connect to ``socket_file``, as octal permissions."""
 
     thread_pool: int = 10
     """Threads, and so handlers that can run at the same time."""
@@ -37,6 +46,21 @@ class Options:
     socket_queue_size: int = 1024
     """Connections that the kernel keeps until they are accepted, the backlog of ``listen(2)``."""
 
+    accepted_queue_size: int = -1
+    """Requests that may wait for a thread while all are at work; -1 is without limit."""
+
+    accepted_queue_timeout: float = 10.0
+    """How long requests beyond ``accepted_queue_size`` wait for a place among those, before they
+    are refused with 503."""
+
+    max_connections: int = 0
+    """Connections open at the same time; more wait in the kernel. 0 leaves a quarter of the file
+    descriptors that the process may open to the application."""
+
+    max_upgrades: int = 1000
+    """Connections that applications may take over at the same time, WebSockets for example: each
+    has a thread of its own beside ``thread_pool``. More are refused with 503."""
+
     keep_alive_timeout: float = 10.0
     """How long an idle connection stays open after an answer; 0 closes it with the answer."""
 
@@ -46,6 +70,10 @@ class Options:
     header_timeout: float = 10.0
     """How long a client may take from connecting, or its first byte, to the end of a head; 0 is
     for ever."""
+
+    body_rate: int = 240
+    """Bytes per second that a client has to send of a body on average, after the first
+    ``socket_timeout``; a slower one is refused with 408. 0 is any."""
 
     max_request_line_size: int = 16 * 1024
     """Longest request target; a longer one is refused with 414."""
@@ -59,6 +87,14 @@ class Options:
     request_body_buffer: int = 64 * 1024
     """How much of a body is read before the application is called, so that slow senders of
     shorter ones hold no thread; what comes after it is streamed. 0 calls it at once."""
+
+    stream_rate: int = 256 * 1024
+    """Bytes per second from which on a longer body is streamed to the application. A slower one is
+    first collected in a temporary file, so that it holds no thread; 0 streams all."""
+
+    response_buffer: int = 1024 * 1024
+    """How much of an answer is kept for a client that takes it slowly. Applications that produce
+    more wait; whole bodies and files do not count, they hold no thread."""
 
     shutdown_timeout: float = 5.0
     """How long requests in flight may take to finish when the server stops."""
@@ -75,9 +111,56 @@ class Options:
     reuse_port: bool = False
     """Whether several processes may listen on the same port (``SO_REUSEPORT``)."""
 
+    protocol: str = "http"
+    """What is spoken: "http", or with a web server in front "scgi" or "fastcgi"."""
+
+    proxy_protocol: str = ""
+    """Proxies whose connections begin with a PROXY header, version 1 or 2, which tells the client's
+    address: addresses and networks with commas between them, "unix" for those on a Unix socket,
+    "*" for all. From others such a header is refused."""
+
+    ssl_certificate: str = ""
+    """Path of the certificate (PEM); with it, TLS is spoken. The file is read anew when it changes.
+    """
+
+    ssl_private_key: str = ""
+    """Path of the certificate's key (PEM), if it is not in the certificate's file."""
+
+    ssl_private_key_password: str = ""
+    """What the key is encrypted with."""
+
+    ssl_certificate_chain: str = ""
+    """Path of the certificates between the server's and the root (PEM)."""
+
+    ssl_ciphers: str = ""
+    """Ciphers for TLS 1.2, in OpenSSL's notation; "" is Python's choice."""
+
+    ssl_client_ca: str = ""
+    """Path of the authorities (PEM) whose client certificates are accepted."""
+
+    ssl_verify_client: str = ""
+    """Whether clients are asked for a certificate: "" no, "optional", "required"."""
+
+    ssl_hosts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Certificate and key by the name of the host that the client asks for (SNI, RFC 6066); names
+    may begin with ``*.``. For all others it is ``ssl_certificate``."""
+
+    ssl_context: Any = None
+    """A ready context instead of all that: an :class:`ssl.SSLContext`, or one of pyOpenSSL."""
+
+    ssl_module: str = "builtin"
+    """The TLS library: "builtin" is Python's, "pyopenssl" the package of that name."""
+
+    processes: int = 1
+    """Processes that serve the same address. More than one are forked when the server starts; one
+    that dies is replaced."""
+
+    statistics: bool = False
+    """Whether requests, bytes and connections are counted, see :attr:`Server.statistics`."""
+
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _check(field.name, getattr(self, field.name))
+        for one in fields(self):
+            _check(one.name, getattr(self, one.name))
         if self.port > 65535:
             raise ValueError(f"port must be 0 to 65535, got {self.port}")
         if self.thread_pool < 1:
@@ -87,10 +170,16 @@ class Options:
                 f"thread_pool_max must be -1 or at least thread_pool ({self.thread_pool}),"
                 f" got {self.thread_pool_max}"
             )
-        if self.protocol_version not in ("HTTP/1.1", "HTTP/1.0"):
-            raise ValueError(
-                f"protocol_version must be 'HTTP/1.1' or 'HTTP/1.0', got {self.protocol_version!r}"
-            )
+        if self.processes < 1:
+            raise ValueError(f"processes must be 1 or more, got {self.processes}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                known = ", ".join(map(repr, choices[:-1]))
+                raise ValueError(
+                    f"{name} must be {known} or {choices[-1]!r}, got {getattr(self, name)!r}"
+                )
+        if not re.fullmatch("0?[0-7]{3}", self.socket_mode):
+            raise ValueError(f"socket_mode must be like '0600', got {self.socket_mode!r}")
         if not self.server_name.isprintable() or not self.server_name.isascii():
             raise ValueError(f"server_name must be printable ASCII, got {self.server_name!r}")
 
@@ -100,7 +189,7 @@ class Options:
 
         :raises TypeError: if a keyword is no option; the message names the nearest one.
         """
-        names = [field.name for field in fields(cls)]
+        names = [one.name for one in fields(cls)]
         for name in given:
             if name not in names:
                 from difflib import get_close_matches  # not above: only a mistake needs it
@@ -111,12 +200,28 @@ class Options:
         return cls(**given)
 
 
+_CHOICES = {
+    "protocol_version": ("HTTP/1.1", "HTTP/1.0"),
+    "protocol": ("http", "scgi", "fastcgi"),
+    "ssl_verify_client": ("", "optional", "required"),
+    "ssl_module": ("builtin", "pyopenssl"),
+}
+
+_UNLIMITED = ("thread_pool_max", "accepted_queue_size")  # -1 means so
+
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
     "float": (int, float),
     "bool": (bool, int),
-    "socket_module.socket | None": (socket_module.socket, type(None)),
+    "socket_module.socket | Sequence[socket_module.socket] | None": (
+        socket_module.socket,
+        list,
+        tuple,
+        type(None),
+    ),
+    "Mapping[str, tuple[str, str]]": (Mapping,),
+    "Any": (object,),
 }
 
 
@@ -126,6 +231,6 @@ def _check(name: str, value: object) -> None:
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         expected = " or ".join(kind.__name__ for kind in wanted).replace("NoneType", "None")
         raise TypeError(f"{name} must be {expected}, got {value!r}")
-    least = -1 if name == "thread_pool_max" else 0
+    least = -1 if name in _UNLIMITED else 0
     if isinstance(value, (int, float)) and not least <= value < math.inf:
         raise ValueError(f"{name} must be {least} or more, got {value!r}")

@@ -111,7 +111,7 @@ if sys.platform == "linux":
                 if conn is not None:
                     if events & _GONE:
                         conn.hung_up = True
-                    elif events == select.EPOLLOUT and not conn.out:
+                    elif events == select.EPOLLOUT and not conn.unsent:
                         continue
                     busy.append(conn)
                 elif fd == self._waker.read_end:
@@ -149,7 +149,7 @@ class SelectorPoller:
         self._change(conn.fd, selectors.EVENT_READ, conn)
 
     def rearm(self, conn: Connection) -> None:
-        event = selectors.EVENT_WRITE if conn.out else selectors.EVENT_READ
+        event = selectors.EVENT_WRITE if conn.unsent else selectors.EVENT_READ
         self._change(conn.fd, event, conn)
 
     def remove(self, conn: Connection) -> None:

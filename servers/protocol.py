@@ -29,12 +29,51 @@ class ConnectionProtocol(Protocol):
     def expired(self) -> None:
         """Say goodbye, since ``connection.deadline`` has passed. Must not block."""
 
+    def overloaded(self) -> None:
+        """Refuse all ``requests``, since there are too many. Must not block."""
+
     def closed(self) -> None:
         """Let go of everything: the connection is closed."""
 
     def idle(self) -> bool:
         """Whether hanging up now would cut nothing off."""
 
+
+class Transport(Protocol):
+    """What encrypts a connection. None of its methods blocks."""
+
+    def recv(self, size: int) -> bytes:
+        """Return up to ``size`` bytes; ``b""`` tells that the client sends no more.
+
+        :raises BlockingIOError: if there is nothing yet.
+        :raises OSError: if the connection is broken.
+        """
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """Send from the beginning of ``data``, and return how many bytes were taken.
+
+        After a BlockingIOError it is called again with data that begins alike, and perhaps is
+        longer.
+
+        :raises BlockingIOError: if nothing can be sent now.
+        :raises OSError: if the connection is broken.
+        """
+
+    def end(self) -> None:
+        """Tell the client that no more will come.
+
+        :raises OSError: if that cannot be said now.
+        """
+
+    def environ(self) -> dict[str, str]:
+        """Return what an application may know of it, by the names of Apache's mod_ssl."""
+
+
+Prelude = Callable[["Connection"], None]
+"""What happens on a connection before its protocol. It must not block: while it needs bytes that
+have not come, or cannot send, it raises BlockingIOError and is called again when that may have
+changed. In the latter case it sets ``unsent`` first. It may refuse the client with ``send()`` and
+``finish()``, or with :class:`~cptoolkit.servers.Disconnected`."""
 
 ProtocolFactory = Callable[["Connection"], ConnectionProtocol]
 

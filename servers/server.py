@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from cptoolkit.servers.connection import Connection
 from cptoolkit.servers.engine import JOIN_TIME, Engine
 from cptoolkit.servers.exchange import Site
 from cptoolkit.servers.http1 import HTTP1
 from cptoolkit.servers.options import Options
+from cptoolkit.servers.protocol import ProtocolFactory
 from cptoolkit.servers.sockets import listen
 from cptoolkit.servers.wsgi import Application, WSGIGateway
 
@@ -45,7 +45,7 @@ class Server:
         self.options = Options.of(host=host, port=port, **options)
         self.error_log = _log
         self._lock = threading.RLock()  # a signal handler may stop what its thread starts
-        self._socket: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -65,7 +65,7 @@ class Server:
     @property
     def ready(self) -> bool:
         """Whether connections are accepted."""
-        return self._thread is not None and self._socket is not None
+        return self._thread is not None and self._sockets != []
 
     @property
     def interrupt(self) -> BaseException | None:
@@ -83,21 +83,38 @@ class Server:
 
         :raises BindError: if the address cannot be had.
         """
-        if self._socket is not None:
+        if self._sockets:
             return
-        sock = listen(self.options)
-        name = sock.getsockname()
-        self._address = name[:2] if isinstance(name, tuple) else name
-        self._interrupt = None
-        site = Site(options=self.options, log=self._log)
-        gateway = WSGIGateway(self.app, name, self.options.server_name, self._log, self._on_exit)
+        sockets = listen(self.options)
+        try:
+            name = sockets[0].getsockname()
+            self._address = name[:2] if isinstance(name, tuple) else name
+            self._interrupt = None
+            self._engine = Engine(self.options, sockets, self._protocol(name), self._log)
+        except BaseException:
+            self._hang_up(sockets)
+            raise
+        self._sockets = sockets
+
+    def _protocol(self, address: object) -> ProtocolFactory:
+        """Return what makes the protocol of each connection, and what comes before it."""
+        options = self.options
+        site = Site(options=options, log=self._log)
+        gateway = WSGIGateway(
+            self.app,
+            address,
+            options.processes > 1 or options.reuse_port,
+            options.server_name,
+            self._log,
+            self._on_exit,
+        )
         site.exchange = gateway.exchange()
+        return lambda conn: HTTP1(conn, site)
 
-        def http1(conn: Connection) -> HTTP1:
-            return HTTP1(conn, site)
-
-        self._engine = Engine(self.options, [sock], http1, self._log)
-        self._socket = sock
+    def _hang_up(self, sockets: list[socket.socket]) -> None:
+        if self.options.socket is None:
+            for sock in sockets:
+                sock.close()
 
     def serve(self) -> None:
         """Serve until :meth:`stop` is called; prepare first if that has not been done.
@@ -162,9 +179,8 @@ class Server:
             self._log(f"stopped while handlers were still running in {names}", logging.WARNING)
 
     def _discard(self, engine: Engine) -> list[str]:
-        sock, self._socket = self._socket, None
-        if sock is not None and sock is not self.options.socket:
-            sock.close()
+        sockets, self._sockets = self._sockets, []
+        self._hang_up(sockets)
         stuck = engine.drain()
         self._engine = None
         return stuck

@@ -9,14 +9,17 @@ from cptoolkit.servers.errors import BindError
 from cptoolkit.servers.options import Options
 
 
-def listen(options: Options) -> socket.socket:
-    """Return the non-blocking socket that ``options`` ask for, bound and listening.
+def listen(options: Options) -> list[socket.socket]:
+    """Return the non-blocking sockets that ``options`` ask for, bound and listening.
 
     :raises BindError: if the address is unknown, taken or forbidden.
     """
     if options.socket is not None:
-        options.socket.setblocking(False)
-        return options.socket
+        given = options.socket
+        sockets = [given] if isinstance(given, socket.socket) else list(given)
+        for sock in sockets:
+            sock.setblocking(False)
+        return sockets
     where = f"[{options.host}]" if ":" in options.host else options.host or "*"
     try:
         found = socket.getaddrinfo(
@@ -41,7 +44,7 @@ def listen(options: Options) -> socket.socket:
         sock.close()
         raise _bind_error(exc, f"{where}:{options.port}") from exc
     sock.setblocking(False)
-    return sock
+    return [sock]
 
 
 def _bind_error(cause: OSError, where: str) -> BindError:

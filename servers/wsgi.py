@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -40,11 +43,30 @@ class FileWrapper:
         if close is not None:
             close()
 
+    def span(self) -> tuple[int, int, int] | None:
+        """Return descriptor, position and bytes left of a plain file, None for anything else.
+
+        Other objects may have a descriptor and yet read something else, a ``GzipFile`` for example.
+        """
+        file = getattr(self._file, "file", self._file)  # as in tempfile's wrapper
+        if not isinstance(getattr(file, "raw", file), io.FileIO):
+            return None
+        try:
+            descriptor = file.fileno()
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            position = file.tell()
+        except (OSError, ValueError):
+            return None
+        return descriptor, position, max(0, status.st_size - position)
+
 
 class WSGIGateway:
     """What is the same for all requests to ``app``.
 
     :param address: where the server listens, as a socket tells it.
+    :param multiprocess: whether other processes serve the same application.
     :param software: what ``SERVER_SOFTWARE`` says.
     :param on_exit: is told when the application raises KeyboardInterrupt or SystemExit.
     """
@@ -53,6 +75,7 @@ class WSGIGateway:
         self,
         app: Application,
         address: object,
+        multiprocess: bool,
         software: str,
         log: Log,
         on_exit: Callable[[BaseException], None],
@@ -72,15 +95,18 @@ class WSGIGateway:
             "wsgi.url_scheme": "http",
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
+            "wsgi.multiprocess": multiprocess,
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
         }
 
-    def exchange(self) -> type[Exchange]:
-        """Return the class of the exchanges that this gateway answers."""
-        return type("WSGIExchange", (_WSGIExchange,), {"gateway": self})
+    def exchange(self, framing: type[Exchange] = Exchange) -> type[Exchange]:
+        """Return the class of the exchanges that this gateway answers.
+
+        :param framing: how answers look on the wire.
+        """
+        return type("WSGIExchange", (_WSGIExchange, framing), {"gateway": self})
 
     def with_fields(self, exchange: Exchange) -> Environ:
         """Return what of the environ is the same while a client repeats its fields."""
@@ -89,6 +115,9 @@ class WSGIGateway:
         host, port = peer[:2] if isinstance(peer, tuple) else ("", "")
         environ["REMOTE_ADDR"] = host
         environ["REMOTE_PORT"] = str(port)
+        if exchange.conn.transport is not None:
+            environ["wsgi.url_scheme"] = "https"
+            environ.update(exchange.conn.transport.environ())
         environ["SERVER_PROTOCOL"] = f"HTTP/{exchange.version}"
         keys = _keys
         for name, value in exchange.headers:
@@ -195,6 +224,11 @@ class _WSGIExchange(Exchange):
 
     def _send_each(self, blocks: Iterable[bytes]) -> None:
         try:
+            if isinstance(blocks, FileWrapper) and self.started and self.sends_files:
+                span = blocks.span()
+                if span is not None and not self.head_sent:
+                    self.send_file(*span)
+                    return
             for block in blocks:
                 _check_block(block)
                 if not self.started:

@@ -269,7 +269,7 @@ class Server(ServerAdapter):
         app = self._checked_app()
         own = [field.name for field in fields(Options) if field.name not in _ADDRESS]
         options: dict[str, Any] = {
-            name: getattr(self, name) for name in own if getattr(self, name) is not None
+            name: getattr(self, name) for name in own if getattr(self, name, None) not in (None, "")
         }
         listening = self._listening = self._passed_socket() or self._unix_socket()
         if listening is not None:

@@ -184,7 +184,8 @@ class Wire:
 
     draining = False
     peer = ("127.0.0.1", 1)
-    out = b""
+    unsent = False
+    state = 0
     memo = None
     deadline = 0.0
 

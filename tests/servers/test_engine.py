@@ -11,7 +11,7 @@ import time
 import pytest
 
 from cptoolkit.servers import acceptor as acceptor_module
-from cptoolkit.servers import engine as engine_module
+from cptoolkit.servers import watch as watch_module
 from cptoolkit.servers import server as server_module
 from cptoolkit.servers.engine import Engine
 from cptoolkit.servers.poller import SelectorPoller, new_poller
@@ -112,7 +112,7 @@ def test_request_that_waits_for_a_thread_is_not_timed_out(serve_app, gate, wait_
 def test_pool_grows_while_all_are_blocked_and_shrinks_again(
     serve_app, gate, wait_until, monkeypatch
 ):
-    monkeypatch.setattr(engine_module, "SURPLUS_TIME", 0.0)
+    monkeypatch.setattr(watch_module, "SURPLUS_TIME", 0.0)
     served = serve_app(gate, thread_pool=1, thread_pool_max=3, keep_alive_timeout=0.1)
     clients = [served.connect().send(WAIT) for _ in range(5)]
     gate.entered(3)

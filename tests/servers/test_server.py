@@ -65,7 +65,7 @@ def test_value_out_of_range_is_told(options, message):
         ({"port": True}, "port must be int, got True"),
         ({"host": None}, "host must be str, got None"),
         ({"nodelay": "yes"}, "nodelay must be bool"),
-        ({"socket": 3}, "socket must be socket or None, got 3"),
+        ({"socket": 3}, "socket must be socket or list or tuple or None, got 3"),
     ],
 )
 def test_wrong_option_is_told(options, message):
