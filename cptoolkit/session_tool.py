@@ -38,13 +38,13 @@ class SessionsTool(LayerTool):
 
         def after() -> None:
             request, response = current.get()
-            if type(response.app_iter) is not list:
+            if type(response._app_iter) is not list:
                 response.gather_body()  # a generator has its turn before the session is saved
             save(request, response)
 
         def end() -> None:
             request, response = current.get()
-            if type(response.app_iter) is list:
+            if type(response._app_iter) is list:
                 close(request, response)
             else:  # which may use the session while it is sent
                 request.hooks.attach("on_end_request", finish, True, SAVE_PRIORITY)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webob import Request, Response
 
-from cptoolkit.middleware.layer import Layer, call
+from cptoolkit.middleware.layer import Layer, asking
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -39,7 +39,7 @@ class At(Layer):
         if isinstance(below, Layer):
             self._below = below.respond
         else:
-            self._below = lambda request: call(below, request.environ)
+            self._below = asking(below)
 
     def respond(self, request: Request) -> Response:
         """Answer a request with that of the two applications which its path is meant for."""

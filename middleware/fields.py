@@ -60,9 +60,9 @@ def put_defaults(fields: Fields, items: Fields, names: frozenset[str]) -> None:
     for other, _ in fields:
         if other.lower() in names:
             present = {name.lower() for name, _ in fields}
-            fields.extend([item for item in items if item[0].lower() not in present])
+            fields += [item for item in items if item[0].lower() not in present]
             return
-    fields.extend(items)
+    fields += items
 
 
 def remove(fields: Fields, *names: str) -> None:

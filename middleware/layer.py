@@ -60,7 +60,7 @@ class Layer:
         elif app is None:
             self.next = self._refuse_to_serve
         else:
-            self.next = lambda request: call(app, request.environ)
+            self.next = asking(app)
         kind = type(self)
         self._begins = kind.before is not Layer.before
         self._finishes = kind.finish is not Layer.finish
@@ -123,7 +123,8 @@ class Layer:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        request = _Request(environ)
+        request = _new(Request)  # webob's constructor looks for what no host does wrong
+        request.__dict__["environ"] = environ
         if self._only_begins:
             try:
                 answer = self.before(request)
@@ -135,9 +136,12 @@ class Layer:
             response = answer
         else:
             response = self.respond(request)
-        body: Iterable[bytes] = response.app_iter
+        if isinstance(response, Answer):  # webob's properties of it would look there, too
+            status, headers, body = response._status, response._headerlist, response._app_iter
+        else:
+            status, headers, body = response.status, response.headerlist, response.app_iter
         try:
-            start_response(response.status, response.headerlist)
+            start_response(status, headers)
         except BaseException:
             close(body)
             raise
@@ -168,61 +172,88 @@ class Layer:
         return [f.name for f in dataclass_fields(cls) if f.init and f.name != "app"]
 
 
-def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
-    """The response of a WSGI application, still unread.
+def asking(app: WSGIApplication) -> Callable[[Request], Response]:
+    """What hands a request to a WSGI application, and gets its response, still unread.
 
     An application that calls ``start_response`` no sooner than when its body is drawn stays a
     stream: only what it gives until then is drawn.
     """
-    started = _Started()
-    body = app(environ, started)
-    if started.status is not None and started.written is None:
-        started.taken = True
-        return Answer(started.status, list(started.headers), body)
-    items = iter(body)
-    first: list[bytes] = []
-    try:
-        while started.status is None:
-            first.append(next(items))
-    except BaseException as error:
-        close(body)
-        if isinstance(error, StopIteration):
-            raise AssertionError("the application has not called start_response") from None
-        raise
-    started.taken = True
-    rest = Closing(chain(started.written or (), first, items), lambda: close(body))
-    return Answer(started.status, list(started.headers), rest)
+
+    def ask(request: Request) -> Response:
+        answer = _new(_Awaited)  # there is nothing to construct it from yet
+        body = app(request.environ, answer.start)
+        if not answer._status or answer._written is not None:
+            body = answer.drawn(body)
+        answer._headerlist = list(answer._headerlist)
+        answer._app_iter = body
+        answer._taken = True
+        return answer
+
+    return ask
 
 
-class _Started:
-    """A ``start_response`` that keeps what it is called with (PEP 3333)."""
+def call(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
+    """The response of a WSGI application, still unread; see :func:`asking`."""
+    request = _new(Request)
+    request.__dict__["environ"] = environ
+    return asking(app)(request)
 
-    __slots__ = ("headers", "status", "taken", "written")
 
-    headers: list[tuple[str, str]]
+_new = object.__new__
+"""Makes an object whose attributes are then set from outside, which takes half as long."""
 
-    def __init__(self) -> None:
-        self.status: str | None = None
-        self.written: list[bytes] | None = None
-        """What has been sent by ``write``."""
-        self.taken = False
-        """Whether the header fields are on their way."""
 
-    def __call__(
+class Answer(Response):
+    """The response of a WSGI application, made without what webob would add to it."""
+
+    conditional_response = False
+    _headers = None
+
+    def __init__(self, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]) -> None:
+        self._status = status
+        self._headerlist = headers
+        self._app_iter = body
+
+
+class _Awaited(Answer):
+    """An answer that takes from the application what it is made of: one object, and not two."""
+
+    _status = ""  # until the application says it
+    _taken = False
+    """Whether the header fields are on their way."""
+    _written: list[bytes] | None = None
+    """What has been sent by ``write``."""
+
+    def drawn(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """The body of which as much has been drawn as it takes to have a status."""
+        items = iter(body)
+        first: list[bytes] = []
+        try:
+            while not self._status:
+                first.append(next(items))
+        except BaseException as error:
+            close(body)
+            if isinstance(error, StopIteration):
+                raise AssertionError("the application has not called start_response") from None
+            raise
+        return Closing(chain(self._written or (), first, items), lambda: close(body))
+
+    def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        if self.status is not None:
+        """The ``start_response`` for the application (PEP 3333)."""
+        if self._status:
             if exc_info is None:
                 raise AssertionError("start_response was called twice without exc_info")
-            if self.taken:  # then an error goes up
+            if self._taken:  # then an error goes up
                 raise exc_info[1].with_traceback(exc_info[2])
-        self.status, self.headers = status, headers
-        return self.write
+        self._status, self._headerlist = status, headers
+        return self._write
 
-    def write(self, block: bytes) -> None:
-        if self.written is None:
-            self.written = []
-        self.written.append(block)
+    def _write(self, block: bytes) -> None:
+        if self._written is None:
+            self._written = []
+        self._written.append(block)
 
 
 _SAFE_LOCATION = re.compile(r"(?!//)[^\\\x00-\x20\x7f]+")
@@ -243,22 +274,3 @@ def refused(refusal: HTTPException, environ: WSGIEnvironment) -> Response:
     if location is not None and _SAFE_LOCATION.fullmatch(location):
         fields.put(response.headerlist, "Location", location)
     return response
-
-
-class _Request(Request):
-    """A request made of what a WSGI host gives, without the tests of webob's constructor."""
-
-    def __init__(self, environ: WSGIEnvironment) -> None:
-        self.__dict__["environ"] = environ
-
-
-class Answer(Response):
-    """The response of a WSGI application, made without what webob would add to it."""
-
-    conditional_response = False
-    _headers = None
-
-    def __init__(self, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]) -> None:
-        self._status = status
-        self._headerlist = headers
-        self._app_iter = body

@@ -11,9 +11,13 @@ from email.utils import formatdate
 from functools import lru_cache
 from time import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from urllib.parse import quote
 
-from webob import Response
-from webob.exc import HTTPPreconditionFailed, HTTPRequestRangeNotSatisfiable
+from webob.exc import (
+    HTTPMovedPermanently,
+    HTTPPreconditionFailed,
+    HTTPRequestRangeNotSatisfiable,
+)
 
 from cptoolkit.middleware.bodies import FILE, SentFile
 from cptoolkit.middleware.conditional import (
@@ -24,7 +28,6 @@ from cptoolkit.middleware.conditional import (
 )
 from cptoolkit.middleware.fields import Fields
 from cptoolkit.middleware.files.ranges import BLOCK_SIZE, FileParts, Range, parse_ranges, partial
-from cptoolkit.middleware.layer import Answer
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -36,6 +39,9 @@ SMALL = 65536
 UNSETTLED_SECONDS = 2.0
 """How long after a change a file may change again and have the same time: the coarsest clock of a
 file system, that of FAT, has steps of two seconds."""
+
+QUERY = "%!$&'()*+,;=:@/?~"
+"""What a query may have beside letters and digits (RFC 3986, section 3.4), and is quoted with."""
 
 _OPEN_FLAGS = os.O_RDONLY
 for _name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NOINHERIT", "O_NONBLOCK"):
@@ -106,6 +112,9 @@ def select(
     return 200, []
 
 
+Reply = tuple[str, Fields, Iterable[bytes]]
+"""Status, header fields and body, as a WSGI host takes them."""
+
 Signature = tuple[int, ...]
 
 
@@ -119,6 +128,7 @@ class FileForm:
 
     :param fields: header fields for it, beside those that this adds.
     :param coding: the content coding of its bytes; "" for none.
+    :param most_kept: the most bytes that it may have to be kept in memory.
     :raises FileChanged: if it does so while it is read.
     :raises OSError: if it cannot be read.
     """
@@ -126,10 +136,10 @@ class FileForm:
     __slots__ = ("_data", "_not_modified", "etag", "fields", "last_modified", "mtime", "path",
                  "signature", "size")  # fmt: skip
 
-    def __init__(self, path: str, fields: Fields, coding: str = "") -> None:
+    def __init__(self, path: str, fields: Fields, coding: str = "", most_kept: int = SMALL) -> None:
         file, found = open_regular(path)
         with file:
-            data = file.read() if found.st_size <= SMALL else None
+            data = file.read() if found.st_size <= most_kept else None
         if data is not None and len(data) != found.st_size:
             raise FileChanged(errno.EAGAIN, "the file changes just now", path)
         self.path = path
@@ -159,16 +169,22 @@ class FileForm:
         except OSError:
             return False
 
-    def answer(self, environ: WSGIEnvironment) -> Response:
+    def reply(self, environ: WSGIEnvironment) -> Reply:
         """The answer to a GET or HEAD.
 
         :raises webob.exc.HTTPException: 412 or 416.
         :raises FileChanged: if it has.
         :raises OSError: if it can no longer be read.
         """
+        if (
+            environ.get("HTTP_IF_NONE_MATCH") == self.etag  # as most conditional requests have it
+            and "HTTP_IF_MATCH" not in environ
+            and "HTTP_IF_UNMODIFIED_SINCE" not in environ
+        ):
+            return "304 Not Modified", self._not_modified.copy(), []
         status, ranges = select(environ, self.size, self.etag, self.last_modified)
         if status == 304:
-            return Answer("304 Not Modified", self._not_modified.copy(), [])
+            return "304 Not Modified", self._not_modified.copy(), []
         if status == 412:
             raise HTTPPreconditionFailed()
         if status == 416:
@@ -176,7 +192,7 @@ class FileForm:
         fields = self.fields.copy()
         if status == 206:
             body: Iterable[bytes] = partial(self._open(), ranges, self.size, fields)
-            return Answer("206 Partial Content", fields, body)
+            return "206 Partial Content", fields, body
         if environ["REQUEST_METHOD"] == "HEAD":
             body = []
         elif self._data is not None:
@@ -187,7 +203,7 @@ class FileForm:
             environ[FILE] = (file, body)
         else:
             body = FileParts(self._open(), [(b"", 0, self.size)])
-        return Answer("200 OK", fields, body)
+        return "200 OK", fields, body
 
     def _open(self) -> BinaryIO:
         if self._data is not None:
@@ -204,3 +220,13 @@ def range_not_satisfiable(size: int) -> HTTPRequestRangeNotSatisfiable:
     refusal = HTTPRequestRangeNotSatisfiable(f"The representation has {size} bytes.")
     refusal.headers["Content-Range"] = f"bytes */{size}"
     return refusal
+
+
+def with_slash(environ: WSGIEnvironment) -> HTTPMovedPermanently:
+    """The redirect to the same URL with a slash at the end of its path."""
+    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).strip("/")
+    # One slash in front: what begins with two names another host (RFC 3986, section 4.2).
+    location = quote(f"/{path}/" if path else "/", encoding="latin-1")
+    if environ.get("QUERY_STRING"):
+        location += "?" + quote(environ["QUERY_STRING"], safe=QUERY, encoding="latin-1")
+    return HTTPMovedPermanently(location=location)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from webob import Response
+from webob import Request, Response
+from webob.exc import HTTPException
 
-from cptoolkit.middleware.files.answers import FileChanged
+from cptoolkit.middleware.bodies import close
+from cptoolkit.middleware.files.answers import FileChanged, Reply
 from cptoolkit.middleware.files.cache import FileCache, StoredFile
 from cptoolkit.middleware.files.media_types import checked_types, media_type
-from cptoolkit.middleware.layer import Layer
+from cptoolkit.middleware.files.scan import ScannedFiles
+from cptoolkit.middleware.layer import Answer, Layer
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger("cptoolkit.static")
 
@@ -58,34 +61,84 @@ class Static(Layer):
         if self.max_age is not None and (type(self.max_age) is not int or self.max_age < 0):
             raise ValueError(f"max_age must be 0 or more seconds, or None, got {self.max_age!r}")
         self._freshness = "" if self.max_age is None else f"max-age={self.max_age}"
-        self._cache = FileCache()
+        self._cache: FileCache | ScannedFiles = FileCache()
+        self._is_direct = self._only_begins and type(self).before is Static.before
 
-    def _stored(self, key: Hashable, path: str, cache_control: str) -> StoredFile:
-        """A file with its headers, which is kept under a key.
+    def _stored(self, path: str, cache_control: str, **options: Any) -> StoredFile:
+        """A file with its headers.
 
+        :param options: of :class:`~cptoolkit.middleware.files.cache.StoredFile`.
         :raises OSError: if it cannot be read.
         """
         fields = [("Content-Type", media_type(path, self._types))]
         if cache_control:
             fields.append(("Cache-Control", cache_control))
-        stored = StoredFile(path, fields, self.precompressed, self._is_allowed)
+        return StoredFile(path, fields, self.precompressed, self._is_allowed, **options)
+
+    def _kept(self, key: Hashable, path: str, cache_control: str) -> StoredFile:
+        """A file with its headers, which is kept under a key.
+
+        :raises OSError: if it cannot be read.
+        """
+        stored = self._stored(path, cache_control)
         self._cache.put(key, stored)
         return stored
 
-    def _known(self, environ: WSGIEnvironment, key: Hashable) -> Response | None:
+    # -- one request -----------------------------------------------------------------------
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._is_direct:
+            return super().__call__(environ, start_response)
+        # Most requests are for pages, and no object need be made of them to find that out.
+        served: WSGIApplication = self.app  # type: ignore[assignment]
+        if not self._concerns(environ):
+            return served(environ, start_response)
+        try:
+            reply = self._reply(environ)
+        except HTTPException:  # of which a response is to be made
+            return super().__call__(environ, start_response)
+        if reply is None:
+            return served(environ, start_response)
+        status, fields, body = reply
+        try:
+            start_response(status, fields)
+        except BaseException:
+            close(body)
+            raise
+        return body
+
+    def before(self, request: Request) -> Response | None:
+        environ = request.environ
+        reply = self._reply(environ) if self._concerns(environ) else None
+        return None if reply is None else Answer(*reply)
+
+    def _concerns(self, environ: WSGIEnvironment) -> bool:
+        """Whether there may be an answer to a request, by what is quickly seen of it."""
+        raise NotImplementedError
+
+    def _reply(self, environ: WSGIEnvironment) -> Reply | None:
+        """The answer to such a request; None to leave it to the application within.
+
+        :raises webob.exc.HTTPException: to refuse the request.
+        """
+        raise NotImplementedError
+
+    def _known(self, environ: WSGIEnvironment, key: Hashable) -> Reply | None:
         """The answer with a file that is kept under a key; None if none is, or not as it was."""
         stored = self._cache.get(key)
         if stored is None:
             return None
         try:
             return self._answer(environ, stored)
-        except OSError:  # it has changed since it was looked at
+        except (FileChanged, FileNotFoundError):
             self._cache.drop(key)
+            return None
+        except OSError:  # there may be too many open files, say
             return None
 
     def _found(
         self, environ: WSGIEnvironment, find: Callable[[], StoredFile | None]
-    ) -> Response | None:
+    ) -> Reply | None:
         """The answer with the file that is found; None if none is, or it cannot be read.
 
         :raises webob.exc.HTTPException: 412 or 416, or what ``find`` raises.
@@ -102,15 +155,16 @@ class Static(Layer):
         self._log(environ.get("PATH_INFO", ""), "changes all the time")
         return None
 
-    def _answer(self, environ: WSGIEnvironment, stored: StoredFile) -> Response:
+    def _answer(self, environ: WSGIEnvironment, stored: StoredFile) -> Reply:
         """The answer with a file.
 
         :raises OSError: if it cannot be read, or has changed just now.
         :raises webob.exc.HTTPException: 412 or 416.
         """
         form = stored.form_for(environ)
-        self._log(environ.get("PATH_INFO", ""), "answered with %r", form.path)
-        return form.answer(environ)
+        if self.debug:
+            self._log(environ.get("PATH_INFO", ""), "answered with %r", form.path)
+        return form.reply(environ)
 
     def _is_allowed(self, path: str) -> bool:
         """Whether a file that is there may be sent."""

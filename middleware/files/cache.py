@@ -13,7 +13,12 @@ from typing import Any
 
 from cptoolkit.middleware.compression.accept_encoding import choose
 from cptoolkit.middleware.fields import Fields
-from cptoolkit.middleware.files.answers import UNSETTLED_SECONDS, FileChanged, FileForm
+from cptoolkit.middleware.files.answers import (
+    SMALL,
+    UNSETTLED_SECONDS,
+    FileChanged,
+    FileForm,
+)
 
 SIBLINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 """Extensions of files that were compressed beforehand, by content coding, the favourite first."""
@@ -30,10 +35,12 @@ class StoredFile:
     :param precompressed: whether siblings with the extensions of :data:`SIBLINGS` are forms of it.
         One that is older than the file itself is not: it was made from another version.
     :param is_allowed: asked whether a sibling may be sent.
+    :param looks: whether a sibling is looked at again each time that it is sent.
+    :param most_kept: the most bytes that a form of it may have to be kept in memory.
     :raises OSError: if the file cannot be read.
     """
 
-    __slots__ = ("_codings", "_until", "forms", "original")
+    __slots__ = ("_codings", "_looks", "_until", "forms", "original")
 
     def __init__(
         self,
@@ -41,7 +48,11 @@ class StoredFile:
         fields: Fields,
         precompressed: bool = False,
         is_allowed: Callable[[str], bool] = lambda path: True,
+        *,
+        looks: bool = True,
+        most_kept: int = SMALL,
     ) -> None:
+        self._looks = looks
         self._until = monotonic() + KEPT_SECONDS
         found = os.stat(path)
         siblings = {}
@@ -50,9 +61,10 @@ class StoredFile:
                 siblings[coding] = path + extension
         if siblings:
             fields = [*fields, ("Vary", "Accept-Encoding")]
-        self.original = FileForm(path, fields)
+        self.original = FileForm(path, fields, most_kept=most_kept)
         self.forms = {
-            coding: FileForm(sibling, fields, coding) for coding, sibling in siblings.items()
+            coding: FileForm(sibling, fields, coding, most_kept)
+            for coding, sibling in siblings.items()
         }
         self._codings = tuple(siblings)
 
@@ -85,7 +97,7 @@ class StoredFile:
         if coding is None:
             return self.original
         form = self.forms[coding]
-        if not form.is_current():
+        if self._looks and not form.is_current():
             raise FileChanged(errno.EAGAIN, "the file has changed", form.path)
         return form
 
@@ -95,6 +107,10 @@ class StoredFile:
         return self.original.weight + sum(form.weight for form in self.forms.values())
 
 
+MOST_BYTES = 16 * 1024 * 1024
+"""The most that is held in memory of the contents of files, together."""
+
+
 class FileCache:
     """Stored files by key; those that were asked for longest ago go first.
 
@@ -102,7 +118,7 @@ class FileCache:
     :param most_bytes: of their contents, together.
     """
 
-    def __init__(self, most: int = 1000, most_bytes: int = 16 * 1024 * 1024) -> None:
+    def __init__(self, most: int = 1000, most_bytes: int = MOST_BYTES) -> None:
         self.most = most
         self.most_bytes = most_bytes
         self.weight = 0

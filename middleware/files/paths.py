@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 _DEVICE = re.compile(
@@ -23,6 +24,11 @@ def segments_of(path: str) -> list[str] | None:
         except UnicodeError:
             return None
     return [segment for segment in path.split("/") if segment]
+
+
+def path_of(segments: Iterable[str]) -> str:
+    """The ``PATH_INFO`` of segments, which :func:`segments_of` takes apart again."""
+    return os.fsencode("".join([f"/{segment}" for segment in segments])).decode("latin-1")
 
 
 def is_plain(segment: str, *, dotfiles: bool = False, windows: bool = os.name == "nt") -> bool:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from webob import Request, Response
-from webob.exc import HTTPForbidden, HTTPMovedPermanently
+from webob.exc import HTTPForbidden
 
+from cptoolkit.middleware.files.answers import Reply, with_slash
 from cptoolkit.middleware.files.base import Static, pattern, text_of
 from cptoolkit.middleware.files.cache import StoredFile
-from cptoolkit.middleware.files.paths import absolute, is_inside, is_plain, segments_of
+from cptoolkit.middleware.files.paths import absolute, is_inside, is_plain, path_of, segments_of
+from cptoolkit.middleware.files.scan import ScannedFiles, scan
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 logger = logging.getLogger("cptoolkit.static")
 
@@ -27,8 +27,9 @@ METHODS = ("GET", "HEAD")
 
 FOR_EVER = "max-age=31536000, immutable"
 
-QUERY = "%!$&'()*+,;=:@/?~"
-"""What a query may have beside letters and digits (RFC 3986, section 3.4), and is quoted with."""
+_exists = partial(
+    os.access, mode=os.F_OK, effective_ids=os.access in os.supports_effective_ids
+)  # which takes half as long as a stat() that fails
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,16 +51,18 @@ class StaticFile(Static):
         if not os.path.isfile(self._path):
             logger.warning("StaticFile: there is no file %r", self._path)
 
-    def before(self, request: Request) -> Response | None:
-        environ = request.environ
+    def _concerns(self, environ: WSGIEnvironment) -> bool:
         if environ["REQUEST_METHOD"] not in METHODS:
-            return None
+            return False
         path = environ.get("PATH_INFO", "")
         if self._match is not None and not self._match.search(text_of(path)):
             self._log(path, "does not match %r", self.match)
-            return None
+            return False
+        return True
+
+    def _reply(self, environ: WSGIEnvironment) -> Reply | None:
         return self._known(environ, self._path) or self._found(
-            environ, lambda: self._stored(self._path, self._path, self._freshness)
+            environ, lambda: self._kept(self._path, self._path, self._freshness)
         )
 
 
@@ -70,7 +73,8 @@ class StaticDir(Static):
     Nothing outside of the directory is ever sent, nor anything but files: ``..`` is answered with
     403; hidden files, links that lead out, devices, FIFOs and sockets are as if they were not
     there. Conditional requests and ranges are served as RFC 9110 has them. Small files are kept
-    in memory, up to 16 MiB in all; whether they have changed is looked at each time.
+    in memory, up to 16 MiB in all; whether they have changed is looked at each time, unless
+    ``scan`` says that they do not.
 
     :raises ValueError: if the directory is given by a relative path without an absolute root.
     """
@@ -98,6 +102,11 @@ class StaticDir(Static):
     follow_symlinks: bool = False
     """Whether links may lead out of the directory; those that stay inside always work."""
 
+    scan: bool = False
+    """Whether to read the directory once, when the layer is made, and not to look at it again for
+    any request: the fastest, and no path of a client ever reaches the disk. Files that are added
+    or changed later are not seen until a restart; a large one that has changed is not there."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._immutable = pattern("immutable", self.immutable)
@@ -110,27 +119,54 @@ class StaticDir(Static):
             name = getattr(self, option)
             if name and not all(is_plain(part, dotfiles=True) for part in name.split("/")):
                 raise ValueError(f"{option} must be the name of a file in dir, got {name!r}")
+        self._fallback = os.path.join(self._folder, self.fallback)
         if not os.path.isdir(self._folder):
             logger.warning("StaticDir: there is no directory %r", self._folder)
+        self._scanned = self._scan() if self.scan else None
+        if self._scanned is not None:
+            self._cache = self._scanned
+        # What there is an answer for, where that is known.
+        self._all = None if self.fallback or self.debug else self._scanned
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path.startswith(self._begins_with) or "//" in path or not self._only_begins:
-            return super().__call__(environ, start_response)
-        # Most requests are for pages, and no object need be made of them to find that out.
-        served: WSGIApplication = self.app  # type: ignore[assignment]
-        return served(environ, start_response)
+    def _scan(self) -> ScannedFiles:
+        def make(url: str, path: str, most_kept: int) -> StoredFile | None:
+            if self._match is not None and not self._match.search(text_of(url)):
+                return None
+            freshness = self._freshness_of(url)
+            return self._stored(path, freshness, looks=False, most_kept=most_kept)
 
-    def before(self, request: Request) -> Response | None:
-        environ = request.environ
+        def tell(error: OSError) -> None:
+            logger.warning("StaticDir: what cannot be read is not there: %s", error)
+
+        files = scan(
+            self._folder,
+            self._begins_with,
+            make=make,
+            is_allowed=self._is_allowed,
+            tell=tell,
+            index=self.index,
+            dotfiles=self.dotfiles,
+        )
+        if self.fallback:
+            try:
+                files.put(None, self._stored(self._fallback, self._freshness, looks=False))
+            except OSError as error:
+                tell(error)
+        return files
+
+    def _concerns(self, environ: WSGIEnvironment) -> bool:
         path = environ.get("PATH_INFO", "")
-        if not path.startswith(self._begins_with) and "//" not in path:
-            return None
-        if environ["REQUEST_METHOD"] not in METHODS:
-            return None
-        answer = self._known(environ, path)
-        if answer is not None:
-            return answer
+        if self._all is None:
+            may_be = path.startswith(self._begins_with) or "//" in path
+        else:  # two slashes or a dot are in other spellings of a path, and in those to refuse
+            may_be = path in self._all or "//" in path or "/." in path
+        return may_be and environ["REQUEST_METHOD"] in METHODS
+
+    def _reply(self, environ: WSGIEnvironment) -> Reply | None:
+        path = environ.get("PATH_INFO", "")
+        reply = self._known(environ, path)
+        if reply is not None:
+            return reply
         names = segments_of(path)
         depth = len(self._prefix)
         if names is None or names[:depth] != self._prefix:
@@ -150,16 +186,39 @@ class StaticDir(Static):
         if ".." in names:
             self._log(path, "refused, for it may lead out of the directory")
             raise HTTPForbidden("The path may lead out of the directory that is served.")
-        full = self._look(environ, names, path.endswith("/"))
-        if full is not None:
-            never_changes = self._immutable is not None and self._immutable.search(text_of(path))
-            return self._stored(path, full, FOR_EVER if never_changes else self._freshness)
+        slash = path.endswith("/")
+        if self._scanned is not None:
+            stored = self._look_up(environ, self._scanned, names, slash)
+        else:
+            full = self._look(environ, names, slash)
+            stored = None if full is None else self._kept(path, full, self._freshness_of(path))
+        if stored is not None:
+            return stored
         if not self.fallback:
             self._log(path, "not there")
             return None
-        full = os.path.join(self._folder, self.fallback)
         # Not kept under the path, where a file may turn up later.
-        return self._cache.get(None) or self._stored(None, full, self._freshness)
+        stored = self._cache.get(None)
+        if stored is None and self._scanned is None:
+            stored = self._kept(None, self._fallback, self._freshness)
+        return stored
+
+    def _freshness_of(self, path: str) -> str:
+        """``Cache-Control`` for what a path means."""
+        if self._immutable is not None and self._immutable.search(text_of(path)):
+            return FOR_EVER
+        return self._freshness
+
+    def _look_up(
+        self, environ: WSGIEnvironment, files: ScannedFiles, names: list[str], slash: bool
+    ) -> StoredFile | None:
+        """As :meth:`_look`, but among what was there when the directory was read."""
+        key = self._begins_with + path_of(names)
+        if slash:
+            return files.get(f"{key}/")
+        if files.is_folder(key):
+            raise with_slash(environ)
+        return files.get(key)
 
     def _look(self, environ: WSGIEnvironment, names: list[str], slash: bool) -> str | None:
         """The path of the file that may be sent; None if there is none.
@@ -173,6 +232,8 @@ class StaticDir(Static):
                 return None
         full = "/".join((self._folder, *names))
         try:
+            if not _exists(full):
+                return None
             mode = os.stat(full).st_mode
             is_folder = stat.S_ISDIR(mode)
             if is_folder and self.index:
@@ -183,17 +244,8 @@ class StaticDir(Static):
         if not stat.S_ISREG(mode) or not self._is_allowed(full):
             return None
         if is_folder and not slash:
-            raise _with_slash(environ)
+            raise with_slash(environ)
         return full if slash == is_folder else None
 
     def _is_allowed(self, path: str) -> bool:
         return self.follow_symlinks or is_inside(path, self._folder)
-
-
-def _with_slash(environ: WSGIEnvironment) -> HTTPMovedPermanently:
-    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).strip("/")
-    # One slash in front: what begins with two names another host (RFC 3986, section 4.2).
-    location = quote(f"/{path}/" if path else "/", encoding="latin-1")
-    if environ.get("QUERY_STRING"):
-        location += "?" + quote(environ["QUERY_STRING"], safe=QUERY, encoding="latin-1")
-    return HTTPMovedPermanently(location=location)

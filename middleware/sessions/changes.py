@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from types import MappingProxyType
 from typing import Any
 
 Mark = tuple[type, Any]
@@ -46,13 +47,22 @@ class LazyMapping(MutableMapping[Any, Any]):
     loaded: bool = False
     """Whether it has been touched, and what there is has been loaded."""
 
-    _data: dict[Any, Any]
-    _seen: dict[Any, Mark]  # what values were like before they were, or may have been, changed
+    _data: dict[Any, Any] = MappingProxyType({})  # type: ignore[assignment]  # until it is loaded
+    # What values were like before they were, or may have been, changed.
+    _seen: dict[Any, Mark] = MappingProxyType({})  # type: ignore[assignment]
     _cleared = False  # whether clear() has been called
 
     def _open(self) -> None:
         """Load what there is into ``_data``."""
         raise NotImplementedError
+
+    def _has_changed(self) -> bool:
+        """Whether there is anything to be saved."""
+        data = self._data
+        for key, was in self._seen.items():
+            if mark(data.get(key, ABSENT)) != was:
+                return True
+        return self._cleared
 
     def _changed_keys(self) -> list[Any]:
         data = self._data

@@ -8,13 +8,18 @@ from functools import lru_cache
 from time import time
 from typing import TYPE_CHECKING, Literal
 
-from cptoolkit.middleware.fields import Fields, joined, put
+from cptoolkit.middleware.fields import Fields, add_vary, joined, put
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 SAMESITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
 """The values of SameSite as they are written (RFC 6265bis, section 5.6.7)."""
+
+VARY = ("Vary", "Cookie")
+PRIVATE = ("Cache-Control", "private")
+_CONCERNED = frozenset({"vary", "set-cookie", "cache-control"})
+"""The fields that have to be looked at before these can be set."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _UNSAFE = re.compile("[^ -:<-~]")  # controls, ";" and what is not ASCII
@@ -80,46 +85,50 @@ class SessionCookie:
 
         Of several, the first: clients put the one for the longest path there (RFC 6265, 5.4).
         """
-        sent: str = environ.get("HTTP_COOKIE", "")
+        sent: str | None = environ.get("HTTP_COOKIE")
+        if sent is None:
+            return None
+        if sent.startswith(self._start) and ";" not in sent and '"' not in sent:
+            return sent[len(self._start) :].strip()  # the only one, as most often
         if self._start not in sent:
             return None
-        if ";" not in sent and '"' not in sent and sent.startswith(self._start):
-            return sent[len(self._start) :].strip()  # the only one, as most often
         values = self._values(sent)
         return values[0] if values else None
 
     def put(self, fields: Fields, environ: WSGIEnvironment, value: str, max_age: int) -> None:
         """Have the client keep a value, unless the application has set the cookie itself.
 
+        Caches are told that the response is for those who send this cookie, and for no others.
+
         :param max_age: in seconds; only for a cookie that survives the browser's end.
         """
-        self._put(
-            fields, environ, value, _lifetime(int(time()), max_age) if self.persistent else ""
-        )
+        lifetime = _lifetime(int(time()), max_age) if self.persistent else ""
+        self._put(fields, environ, value, lifetime)
 
     def put_deletion(self, fields: Fields, environ: WSGIEnvironment) -> None:
-        """Have the client forget the cookie."""
+        """Have the client forget the cookie; caches are told the same as by :meth:`put`."""
         self._put(fields, environ, "", _lifetime(0, 0))
 
     def _put(self, fields: Fields, environ: WSGIEnvironment, value: str, lifetime: str) -> None:
-        start = self._start
-        controlled = False
-        for name, known in fields:
-            lower = name.lower()
-            if lower == "cache-control":
-                controlled = True
-            elif lower == "set-cookie" and known.startswith(start):
-                return
         secure = self._secure
         if secure is None:
             secure = environ["wsgi.url_scheme"] == "https"
         tail = self._secure_tail if secure else self._tail
         path = self._path if self._path_key is None else self._sent_path(environ, self._path_key)
-        fields.append(("Set-Cookie", f"{start}{value}{lifetime}; Path={path}{tail}"))
-        if controlled:
-            make_private(fields)
-        else:
-            fields.append(("Cache-Control", "private"))
+        cookie = ("Set-Cookie", f"{self._start}{value}{lifetime}; Path={path}{tail}")
+        for name, _ in fields:
+            if name.lower() in _CONCERNED:
+                self._put_beside(fields, cookie)
+                return
+        fields += (VARY, cookie, PRIVATE)  # nothing is said yet, as most often
+
+    def _put_beside(self, fields: Fields, cookie: tuple[str, str]) -> None:
+        add_vary(fields, "Cookie")
+        for name, known in fields:
+            if name.lower() == "set-cookie" and known.startswith(self._start):
+                return
+        fields.append(cookie)
+        make_private(fields)
 
     def _sent_path(self, environ: WSGIEnvironment, key: str) -> str:
         path: str = environ.get(key, "")

@@ -13,7 +13,7 @@ from cptoolkit.middleware.sessions.store import LockTimeout, StoreUnavailable
 
 logger = logging.getLogger("cptoolkit.sessions")
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[[Any], Any])
 
 RETRY_AFTER = 10
 """Seconds after which a client may try again when the store has failed it."""
@@ -33,11 +33,11 @@ def answering_503(method: F) -> F:
     """Turn the failure of a store into one line in the log and an HTTP error."""
 
     @wraps(method)
-    def guarded(self: Any, *args: Any) -> Any:
+    def guarded(self: Any) -> Any:
         if self.failure is not None:
             raise SessionUnavailable() from self.failure  # not asked again, it may take its time
         try:
-            return method(self, *args)
+            return method(self)
         except SessionUnavailable:
             raise
         except StoreUnavailable as error:

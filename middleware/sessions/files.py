@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import time
 from typing import Any
 
+from cptoolkit.middleware.sessions.file_lock import FileLock, PortableLock
 from cptoolkit.middleware.sessions.serializers import Format, Secrets, serializer_of
 from cptoolkit.middleware.sessions.store import Lock, LockTimeout, Record, Store, StoreUnavailable
 
-POLL_INTERVAL = 0.005
-"""Seconds between two attempts to get a lock that another one has."""
+try:
+    from cptoolkit.middleware.sessions.flock import Flock
+except ImportError:  # as on Windows
+    HeldLock: type[FileLock] = PortableLock
+else:
+    HeldLock = Flock
 
 TEMPORARY_SUFFIX = ".new"
 """What the names of files end in that are being written."""
 
 LONGEST_WRITE = 60
 """Seconds after which a file that is still being written has been left by a process that died."""
+
+_BY_DESCRIPTOR = os.utime in os.supports_fd
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+for _name in ("O_BINARY", "O_CLOEXEC", "O_NOINHERIT"):
+    _FLAGS |= getattr(os, _name, 0)
 
 
 class FileStore(Store):
@@ -62,23 +72,21 @@ class FileStore(Store):
     def load(self, id: str) -> Record | None:
         with _telling_failures():
             try:
-                with open(self._start + id, "rb") as file:
+                with open(self._start + id, "rb", buffering=0) as file:
                     expires = os.fstat(file.fileno()).st_mtime
-                    raw = file.read()
+                    raw = file.readall()
             except FileNotFoundError:
                 return None
         if expires <= time():
             return None
-        return Record(self._serializer.loads(raw), expires)
+        return self._serializer.loads(raw), expires
 
     def save(self, id: str, data: dict[str, Any], expires: float) -> None:
         raw = self._serializer.dumps(data)
         with _telling_failures():
-            number, aside = tempfile.mkstemp(TEMPORARY_SUFFIX, f"{self._prefix}{id}.", self.path)
+            aside = f"{self._start}{id}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
             try:
-                with open(number, "wb") as file:
-                    file.write(raw)
-                os.utime(aside, (expires, expires))
+                _write(aside, raw, expires)
                 os.replace(aside, self._start + id)
             except BaseException:
                 _remove(aside)
@@ -98,7 +106,8 @@ class FileStore(Store):
             return not _has_expired(self._start + id, time())
 
     def lock(self, id: str, timeout: float | None) -> Lock:
-        return _HeldFileLock(self._start + id, self._lock_suffix, timeout)
+        with _telling_failures():
+            return HeldLock(self._start + id, self._lock_suffix, timeout)
 
     def clean_up(self, now: float) -> None:
         with _telling_failures():
@@ -115,7 +124,7 @@ class FileStore(Store):
         if not _has_expired(session, now):
             return
         try:
-            lock = _HeldFileLock(session, self._lock_suffix, 0)
+            lock = HeldLock(session, self._lock_suffix, 0)
         except LockTimeout:
             return  # it is being served
         try:
@@ -130,48 +139,25 @@ class FileStore(Store):
         return sum(1 for name in names if "." not in name)
 
 
-class _HeldFileLock(Lock):
-    """A lock on a session's file, by a second file next to it.
-
-    :param session: the path of the session's file.
-    """
-
-    def __init__(self, session: str, suffix: str, timeout: float | None) -> None:
-        from filelock import FileLock  # not above: importing it may try out the file system
-
-        self._session = session
-        self._file = session + suffix
-        # Another thread may release it than the one that took it, a streamed body's for instance.
-        self._lock = FileLock(self._file, mode=0o600, thread_local=False)
-        try:
-            with _telling_failures():
-                self._lock.acquire(-1 if timeout is None else timeout, POLL_INTERVAL)
-        except TimeoutError:
-            raise LockTimeout(f"the session has been locked for more than {timeout} s") from None
-
-    def held(self) -> bool:
-        return self._lock.is_locked
-
-    def release(self) -> None:
-        if not self._lock.is_locked:
-            return
-        # A lock file without a session would stay for ever. It goes while the lock is held: one
-        # who waits on it finds that it has no name any more, and tries with the next.
-        if not os.path.exists(self._session):
-            with suppress(OSError):
-                os.unlink(self._file)
-        self._lock.release()
-
-
 @contextmanager
 def _telling_failures() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, TimeoutError) and error.errno is None:  # a lock's, not the system's
-            raise
         # Not the whole message: it has the path, and that the id.
         raise StoreUnavailable(error.strerror or type(error).__name__) from error
+
+
+def _write(path: str, raw: bytes, mtime: float) -> None:
+    """Make a file that only this user can read."""
+    descriptor = os.open(path, _FLAGS, 0o600)
+    try:
+        left = memoryview(raw)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.utime(descriptor if _BY_DESCRIPTOR else path, (mtime, mtime))
+    finally:
+        os.close(descriptor)
 
 
 def _has_expired(file: str, now: float) -> bool:

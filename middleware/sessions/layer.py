@@ -206,13 +206,15 @@ class Sessions(Layer):
 
     def _tell_client(self, session: Session, request: Request, response: Response) -> None:
         fields = response.headerlist
-        add_vary(fields, "Cookie")
         if session.stored:
             value = session.cookie_value
             if self.persistent or value != session.originalid:
                 self._cookie.put(fields, request.environ, value, self._max_age)
+                return
         elif session.ended and session.originalid is not None:
             self._cookie.put_deletion(fields, request.environ)
+            return
+        add_vary(fields, "Cookie")
 
     def finish(self, request: Request, response: Response | None) -> None:
         session: Session | None = request.environ.get(self._key)

@@ -90,7 +90,7 @@ class MemcachedStore(LeaseStore):
         expires = _parse_expires(stored)
         if expires <= time.time():
             return None
-        return Record(self._serializer.loads(stored[EXPIRES_LENGTH:]), expires)
+        return self._serializer.loads(stored[EXPIRES_LENGTH:]), expires
 
     def save(self, id: str, data: dict[str, Any], expires: float) -> None:
         """Keep data until a time.

@@ -31,18 +31,18 @@ class RamStore(Store):
         if record is None:
             return None
         data, expires = record
-        return Record(_copied_dict(data), expires) if expires > time() else None
+        return (_copied_dict(data), expires) if expires > time() else None
 
     def save(self, id: str, data: dict[str, Any], expires: float) -> None:
-        record = Record(_copied_dict(data), expires)
+        record = (_copied_dict(data), expires)
         with self._mutex:
             self.records[id] = record
 
     def touch(self, id: str, expires: float) -> None:
         with self._mutex:
             record = self.records.get(id)
-            if record is not None and record.expires > time():
-                self.records[id] = Record(record.data, expires)
+            if record is not None and record[1] > time():
+                self.records[id] = (record[0], expires)
 
     def delete(self, id: str) -> None:
         with self._mutex:
@@ -50,7 +50,7 @@ class RamStore(Store):
 
     def exists(self, id: str) -> bool:
         record = self.records.get(id)
-        return record is not None and record.expires > time()
+        return record is not None and record[1] > time()
 
     def lock(self, id: str, timeout: float | None) -> Lock:
         mine = _RamLock(self, id)
@@ -85,7 +85,7 @@ class RamStore(Store):
 
     def clean_up(self, now: float) -> None:
         for id, record in list(self.records.items()):
-            if record.expires <= now:
+            if record[1] <= now:
                 with self._mutex:
                     if self.records.get(id) is record:
                         del self.records[id]

@@ -90,7 +90,7 @@ class RedisStore(LeaseStore):
         stored, left = self._ask(get)
         if stored is None:
             return None
-        return Record(self._serializer.loads(stored), time.time() + left / 1000)
+        return self._serializer.loads(stored), time.time() + left / 1000
 
     def save(self, id: str, data: dict[str, Any], expires: float) -> None:
         raw, left = self._serializer.dumps(data), _milliseconds_to(expires)

@@ -65,11 +65,8 @@ class Session(LazyMapping):
 
     def __init__(self, id: str | None = None, **options: Any) -> None:
         self.originalid = id
-        self._data = {}
-        self._seen = {}
-        if options:
-            for name, value in options.items():
-                setattr(self, name, value)
+        for name, value in options.items():
+            setattr(self, name, value)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -188,8 +185,12 @@ class Session(LazyMapping):
     # -- from the store and back -----------------------------------------------------------
 
     @answering_503
-    def _open(self, lock: bool = False) -> None:
-        """Find the session that the client means, or begin a new one: its first touch.
+    def _open(self) -> None:
+        """Find the session that the client means, or begin a new one: its first touch."""
+        self._find_or_begin()
+
+    def _find_or_begin(self, lock: bool = False) -> None:
+        """Do what :meth:`_open` does.
 
         :param lock: whether to lock it even if :attr:`locking` does not say so.
         """
@@ -255,9 +256,7 @@ class Session(LazyMapping):
 
     def _write_back(self) -> bool:
         """Store what has been changed; whether anything has."""
-        if not (
-            self._cleared or (self._seen and self._changed_keys()) if self.stored else self._data
-        ):
+        if not (self._has_changed() if self.stored else self._data):
             return False
         if self.stored and not self._has_lock():
             self._merge()

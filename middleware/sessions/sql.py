@@ -79,7 +79,7 @@ class SQLStore(LeaseStore):
         row = self._ask(lambda connection: connection.execute(query, {"key": id}).one_or_none())
         if row is None or row.expires <= time.time():
             return None
-        return Record(self._serializer.loads(row.data), row.expires)
+        return self._serializer.loads(row.data), row.expires
 
     def save(self, id: str, data: dict[str, Any], expires: float) -> None:
         raw = self._serializer.dumps(data)

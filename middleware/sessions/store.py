@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any
 
 
 class StoreUnavailable(Exception):
@@ -18,12 +18,8 @@ class BrokenRecord(ValueError):
     """What is stored cannot be read: it was cut short, forged, or made by other code."""
 
 
-class Record(NamedTuple):
-    """A session as it is stored."""
-
-    data: dict[str, Any]
-    expires: float
-    """When it ends, in seconds since the epoch."""
+Record = tuple[dict[str, Any], float]
+"""A session as it is stored: its data, and when it ends in seconds since the epoch."""
 
 
 class Lock(ABC):

@@ -40,7 +40,9 @@ class StoredSession(Session):
             of_store = {name: options.pop(name) for name in parameters(opener) & set(options)}
             storage = opener(**of_store)
         self.storage = storage
-        super().__init__(id, **options)
+        self.originalid = id
+        if options:  # of most there are none, and super() would take as long as all else
+            super().__init__(id, **options)
 
     @classmethod
     def opener(cls) -> Callable[..., Store]:
@@ -49,7 +51,7 @@ class StoredSession(Session):
 
     def _load(self) -> tuple[dict[Any, Any], datetime] | None:
         record = self.storage.load(self.id)
-        return None if record is None else (record.data, datetime.fromtimestamp(record.expires))
+        return None if record is None else (record[0], datetime.fromtimestamp(record[1]))
 
     def _save(self, expiration_time: datetime) -> None:
         self.storage.save(self.id, self._data, expiration_time.timestamp())
@@ -103,7 +105,7 @@ class StoredSession(Session):
         if self.locked:
             return
         if not self._id:
-            self._open(True)
+            self._find_or_begin(lock=True)
             return
         self._lock_anew()
         if self.stored and not self._refresh():
@@ -178,7 +180,7 @@ class FileSession(StoredSession):
 
     @classmethod
     def opener(cls) -> Callable[..., Store]:
-        from cptoolkit.middleware.sessions.files import FileStore  # file locks take long to import
+        from cptoolkit.middleware.sessions.files import FileStore  # few keep them so
 
         return partial(FileStore, prefix=cls.SESSION_PREFIX, lock_suffix=cls.LOCK_SUFFIX)
 

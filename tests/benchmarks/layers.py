@@ -111,6 +111,28 @@ def header_layers(count: int) -> Call:
     return request(app)
 
 
+def appending() -> Call:
+    """A layer of one's own, as short as it can be."""
+    from cptoolkit.middleware.layer import Layer
+
+    class Appending(Layer):
+        def after(self, request: Any, response: Any) -> None:
+            response.headerlist.append(("X-Field", "value"))
+
+    return request(Appending(bare))
+
+
+def putting_a_default() -> Call:
+    from cptoolkit.middleware.fields import put_default
+    from cptoolkit.middleware.layer import Layer
+
+    class Putting(Layer):
+        def after(self, request: Any, response: Any) -> None:
+            put_default(response.headerlist, "X-Field", "value")
+
+    return request(Putting(bare))
+
+
 def counting(toolkit: Any) -> Any:
     def count() -> str:
         toolkit.session["count"] = toolkit.session.get("count", 0) + 1
@@ -140,6 +162,21 @@ def beaker() -> Call:
     from beaker.middleware import SessionMiddleware
 
     return with_cookie(SessionMiddleware(counting_bare("beaker.session"), {"type": "memory"}))
+
+
+def our_file_sessions() -> Call:
+    from cptoolkit.middleware.sessions import FileSession, Sessions
+
+    app = counting_bare("cptoolkit.session")
+    folder = tempfile.mkdtemp()
+    return with_cookie(Sessions(app, storage_class=FileSession, storage_path=folder))
+
+
+def beaker_files() -> Call:
+    from beaker.middleware import SessionMiddleware
+
+    options = {"session.type": "file", "session.data_dir": tempfile.mkdtemp()}
+    return with_cookie(SessionMiddleware(counting_bare("beaker.session"), options))
 
 
 def untouched_session() -> Call:
@@ -184,10 +221,10 @@ def static_tool(name: str) -> Call:
     return request(app, path="/static/small.css")
 
 
-def our_static() -> Any:
+def our_static(scan: bool = False) -> Any:
     from cptoolkit.middleware.files.static import StaticDir
 
-    return StaticDir(bare, dir=static_folder(), section="/static")
+    return StaticDir(bare, dir=static_folder(), section="/static", scan=scan)
 
 
 def whitenoise(autorefresh: bool) -> Any:
@@ -204,11 +241,13 @@ def shared_data() -> Any:
 
 def around_bare(ask: Callable[[Any], Call]) -> dict[str, Callable[[], Call]]:
     return {
+        # These look at the disk for each request,
         OURS: lambda: ask(our_static()),
-        # As it is, it never looks at the disk again; we and the others do for each request.
-        "WhiteNoise": lambda: ask(whitenoise(False)),
         "WhiteNoise, autorefresh": lambda: ask(whitenoise(True)),
         "SharedDataMiddleware": lambda: ask(shared_data()),
+        # and these have read the folder once.
+        "cptoolkit, scan": lambda: ask(our_static(scan=True)),
+        "WhiteNoise": lambda: ask(whitenoise(False)),
     }
 
 
@@ -295,11 +334,14 @@ def as_tool(make: Callable[[str], Call]) -> dict[str, Callable[[], Call]]:
 CASES: dict[str, dict[str, Callable[[], Call]]] = {
     "layers that set a header": {
         OURS: lambda: header_layers(1),
+        "one that appends it": appending,
+        "one that puts it if there is none": putting_a_default,
         "no layer": lambda: header_layers(0),
         "ten of them": lambda: header_layers(10),
     },
     "session as tool": as_tool(lambda name: with_cookie(counting(toolkit_of(name)))),
     "session around WSGI": {OURS: our_sessions, "untouched": untouched_session, "Beaker": beaker},
+    "session in files around WSGI": {OURS: our_file_sessions, "Beaker": beaker_files},
     "gzip around WSGI": {OURS: our_gzip, "bare zlib": bare_zlib},
     "gzip as tool": as_tool(gzip_tool),
     "small static file as tool": as_tool(static_tool),

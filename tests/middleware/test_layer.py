@@ -54,6 +54,11 @@ def ignore(status, headers, exc_info=None):
     """A start_response for tests that look at the body alone."""
 
 
+class Counted(Layer):
+    def after(self, request, response):
+        response.headerlist.append(("X-Count", "1"))
+
+
 class Closeable:
     """A body that counts how often it is closed."""
 
@@ -302,6 +307,35 @@ def test_error_goes_up_if_the_headers_are_sent():
     assert next(body) == b"half"
     with pytest.raises(ZeroDivisionError):
         next(body)
+
+
+def test_header_fields_that_the_application_uses_again_are_its_own():
+    fields = [("Content-Type", "text/plain")]
+
+    def app(environ, start_response):
+        start_response("200 OK", fields)
+        return []
+
+    answer = Request.blank("/").get_response(Counted(app))
+    assert answer.headers["X-Count"] == "1"
+    assert fields == [("Content-Type", "text/plain")]
+
+
+@pytest.mark.parametrize("made_by", ["an application", "the layer"])
+def test_what_a_layer_sets_by_the_names_of_webob_is_sent(made_by):
+    class Renaming(Layer):
+        def before(self, request):
+            return Response("made here") if made_by == "the layer" else None
+
+        def after(self, request, response):
+            response.status = 201
+            response.headers = {"X-Own": "1", "Content-Length": "3"}
+            response.app_iter = [b"own"]
+            response.content_length = 3
+
+    answer = Request.blank("/").get_response(Renaming(Response("from within")))
+    assert (answer.status, answer.body) == ("201 Created", b"own")
+    assert sorted(answer.headerlist) == [("Content-Length", "3"), ("X-Own", "1")]
 
 
 def test_start_response_cannot_be_called_twice():

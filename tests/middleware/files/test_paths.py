@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cptoolkit.middleware.files.paths import is_inside, is_plain, segments_of
+from cptoolkit.middleware.files.paths import is_inside, is_plain, path_of, segments_of
 
 
 @pytest.mark.parametrize("name", ["a", "style.css", "a b", "näme", "a..b", "-", "con", "a:b", "x."])
@@ -68,3 +68,8 @@ def test_links_are_followed_on_both_sides(tmp_path):
     (tmp_path / "link").symlink_to("real")
     assert is_inside(str(tmp_path / "link" / "a"), str(tmp_path / "real"))
     assert is_inside(str(tmp_path / "real" / "a"), str(tmp_path / "link"))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=5).map(os.fsdecode).filter(lambda s: "/" not in s)))
+def test_segments_make_the_path_that_they_come_from(segments):
+    assert segments_of(path_of(segments)) == segments

@@ -1,5 +1,6 @@
 """StaticDir: the files of a directory, and nothing beside them (reference, 4.7.2)."""
 
+import errno
 import logging
 import os
 import socket
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from webob import Request, Response
 
 from cptoolkit.middleware.files import answers, cache
+from cptoolkit.middleware.files import scan as scan_module
 from cptoolkit.middleware.files.answers import open_regular
 from cptoolkit.middleware.files.static import StaticDir
 
@@ -49,15 +51,26 @@ def root(tmp_path):
     return static
 
 
-@pytest.fixture
-def site(host, root):
-    return host(page, StaticDir, dir=str(root), index="index.html")
+@pytest.fixture(params=[False, True], ids=["looked at", "scanned"])
+def scan(request):
+    """Whether the directory is read once: all is the same then but for what changes later."""
+    return request.param
+
+
+live = pytest.mark.parametrize("scan", [False], ids=["looked at"])
+scanned = pytest.mark.parametrize("scan", [True], ids=["scanned"])
 
 
 @pytest.fixture
-def bare(alone, root):
+def site(host, root, scan):
+    return host(page, StaticDir, dir=str(root), index="index.html", scan=scan)
+
+
+@pytest.fixture
+def bare(alone, root, scan):
     def make(**options):
-        return alone(page, StaticDir, **{"dir": str(root), "section": "/static", **options})
+        known = {"dir": str(root), "section": "/static", "scan": scan}
+        return alone(page, StaticDir, **{**known, **options})
 
     return make
 
@@ -133,8 +146,8 @@ def test_only_paths_that_match_are_files(bare):
     assert site.fetch("/static/style.css").body == b"from the app"
 
 
-def test_path_that_no_host_can_mean_is_for_the_application(root):
-    layer = StaticDir(Response("app"), dir=str(root), section="")
+def test_path_that_no_host_can_mean_is_for_the_application(root, scan):
+    layer = StaticDir(Response("app"), dir=str(root), section="", scan=scan)
     environ = Request.blank("/").environ | {"PATH_INFO": "/\u20ac"}
     assert layer(environ, lambda *args: None) == [b"app"]
 
@@ -144,6 +157,7 @@ def test_media_types_of_ones_own_count_most(bare):
     assert site.fetch("/static/style.css").headers["Content-Type"] == "text/x-mine"
 
 
+@live
 def test_file_that_changes_is_sent_as_it_is_now(bare, root):
     site = bare()
     before = site.fetch("/static/style.css")
@@ -155,6 +169,7 @@ def test_file_that_changes_is_sent_as_it_is_now(bare, root):
     assert site.fetch("/static/style.css").body == b"from the app"
 
 
+@live
 def test_file_that_has_just_been_written_is_read_each_time(bare, root):
     # With the same size, in the same tick of the clock, only a new look tells it apart.
     site = bare()
@@ -182,6 +197,7 @@ def test_root_may_be_a_link_that_is_set_anew(alone, tmp_path):
     assert site.fetch("/a.txt").body == b"2"
 
 
+@live
 @pytest.mark.parametrize("content", [b"x", b"x" * 100_000], ids=["small", "big"])
 def test_file_that_is_replaced_between_look_and_opening_is_sent_all_the_same(
     bare, root, content, monkeypatch
@@ -242,15 +258,16 @@ def test_redirect_knows_where_the_application_is_mounted(bare):
     assert urljoin("http://localhost", answer.headers["Location"]) == "http://localhost/app/docs/"
 
 
-def test_fallback_is_sent_where_there_is_no_file(host, root):
+def test_fallback_is_sent_where_there_is_no_file(host, root, scan):
     write(root / "app.html", b"single page")
-    site = host(page, StaticDir, dir=str(root), fallback="app.html")
+    site = host(page, StaticDir, dir=str(root), fallback="app.html", scan=scan)
     assert site.fetch("/some/where").body == b"single page"
     assert site.fetch("/").body == b"single page"
     assert site.fetch("/style.css").body == b"body {}"
     assert site.fetch("/some/where", "POST").body == b"from the app"
 
 
+@live
 def test_file_takes_the_place_of_the_fallback_when_it_is_there(bare, root):
     write(root / "app.html", b"single page")
     site = bare(fallback="app.html", immutable="hash")
@@ -318,13 +335,14 @@ def test_absolute_path_in_the_url_is_below_the_directory(bare, tmp_path):
     assert bare().fetch(f"/static/{tmp_path}/secret.txt").body == b"from the app"
 
 
-def test_link_that_leads_out_is_for_the_application(below, root):
+def test_link_that_leads_out_is_for_the_application(bare, root):
     (root / "out.txt").symlink_to("../secret.txt")
     (root / "out").symlink_to("../static-private")
     (root / "broken").symlink_to("nowhere")
     (root / "round").symlink_to("round")
+    site = bare(index="index.html")
     for path in ("/out.txt", "/out/secret.txt", "/out/", "/broken", "/round"):
-        assert below.fetch(f"/static{path}").body == b"from the app"
+        assert site.fetch(f"/static{path}").body == b"from the app"
 
 
 def test_link_that_stays_inside_is_followed(bare, root):
@@ -341,6 +359,7 @@ def test_link_may_lead_out_if_asked_for(bare, root):
     assert bare(follow_symlinks=True).fetch("/static/out.txt").body == b"secret"
 
 
+@live
 def test_file_that_becomes_a_link_out_is_no_longer_sent(bare, root):
     site = bare()
     assert site.fetch("/static/style.css").body == b"body {}"
@@ -353,6 +372,13 @@ def test_index_that_leads_out_is_for_the_application(bare, root):
     (root / "index.html").symlink_to("../secret.txt")
     assert bare(index="index.html").fetch("/static/").body == b"from the app"
     assert bare(index="index.html").fetch("/static").body == b"from the app"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_file_whose_name_is_no_text_is_sent(bare, root):
+    with open(os.fsencode(root) + b"/\xff\xfe.txt", "wb") as file:
+        file.write(b"odd bytes")
+    assert bare().fetch("/static/%ff%fe.txt").body == b"odd bytes"
 
 
 def test_hidden_files_are_sent_if_asked_for(bare):
@@ -429,13 +455,14 @@ def test_no_path_leads_to_a_secret(secrets, parts):
     getattr(body, "close", bool)()
 
 
-@pytest.fixture(scope="module")
-def secrets(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["looked at", "scanned"])
+def secrets(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("site")
     write(folder / "static" / "js" / "a.js", b"script")
     write(folder / "static-private" / "secret.txt", b"secret!")
     write(folder / "secret.txt", b"secret!")
-    layer = StaticDir(Response("app"), dir=str(folder / "static"), section="")
+    options = {"dir": str(folder / "static"), "section": "", "scan": request.param}
+    layer = StaticDir(Response("app"), **options)
     return layer, Request.blank("/").environ
 
 
@@ -463,6 +490,16 @@ def test_failed_precondition_gets_412(site):
         {"If-Unmodified-Since": "Sun, 09 Sep 2001 01:46:39 GMT"},
     ):
         assert site.fetch("/style.css", headers=condition).status_int == 412
+
+
+def test_precondition_that_fails_counts_before_the_tag_that_the_client_has(below):
+    tag = below.fetch("/static/style.css").headers["ETag"]
+    for condition in (
+        {"If-Match": '"other"'},
+        {"If-Unmodified-Since": "Sun, 09 Sep 2001 01:46:39 GMT"},
+    ):
+        fields = condition | {"If-None-Match": tag}
+        assert below.fetch("/static/style.css", headers=fields).status_int == 412
 
 
 def test_part_of_a_file_is_sent(site):
@@ -557,7 +594,7 @@ def compressed(root):
         pytest.param("", None, b"body {}", id="none for an empty field"),
     ],
 )
-def test_form_is_chosen_by_accept_encoding(below, compressed, accepted, coding, body):
+def test_form_is_chosen_by_accept_encoding(compressed, below, accepted, coding, body):
     answer = below.fetch("/static/style.css", headers={"Accept-Encoding": accepted})
     assert answer.body == body
     assert answer.headers.get("Content-Encoding") == coding
@@ -597,6 +634,7 @@ def test_form_that_is_older_than_the_file_is_not_sent(bare, compressed, root):
     assert "Vary" not in answer.headers
 
 
+@live
 def test_forms_come_and_go(bare, root, monkeypatch):
     site = bare()
     fields = {"Accept-Encoding": "br"}
@@ -680,8 +718,8 @@ class Wrapped:
         self.file.close()
 
 
-def test_file_wrapper_of_the_host_gets_a_whole_file(root):
-    layer = StaticDir(Response("app"), dir=str(root), section="")
+def test_file_wrapper_of_the_host_gets_a_whole_file(root, scan):
+    layer = StaticDir(Response("app"), dir=str(root), section="", scan=scan)
     request = Request.blank("/big.bin", {"wsgi.file_wrapper": Wrapped})
     body = layer(request.environ, lambda *args: None)
     assert isinstance(body, Wrapped)
@@ -690,8 +728,8 @@ def test_file_wrapper_of_the_host_gets_a_whole_file(root):
     assert body.file.closed
 
 
-def test_file_wrapper_of_the_host_is_not_used_for_a_part(root):
-    layer = StaticDir(Response("app"), dir=str(root), section="")
+def test_file_wrapper_of_the_host_is_not_used_for_a_part(root, scan):
+    layer = StaticDir(Response("app"), dir=str(root), section="", scan=scan)
     fields = {"Range": "bytes=5-6"}
     request = Request.blank("/big.bin", {"wsgi.file_wrapper": Wrapped}, headers=fields)
     body = layer(request.environ, lambda *args: None)
@@ -702,6 +740,113 @@ def test_file_wrapper_of_the_host_is_not_used_for_a_part(root):
 def test_file_wrapper_of_the_host_works_with_layers_around(site):
     answer = site.fetch("/big.bin", **{"wsgi.file_wrapper": Wrapped})
     assert answer.body == bytes(range(256)) * 1000
+
+
+# -- a directory that is read once -----------------------------------------------------------
+
+
+@scanned
+def test_scanned_directory_is_not_looked_at_again(bare, compressed, monkeypatch):
+    site = bare(index="index.html")
+    tag = site.fetch("/static/style.css").headers["ETag"]
+
+    def look(*args, **options):
+        raise AssertionError(f"the disk is asked for {args}")
+
+    for name in ("access", "lstat", "open", "scandir", "stat"):
+        monkeypatch.setattr(os, name, look)
+    statuses = [
+        site.fetch("/static/style.css").status_int,
+        site.fetch("/static//style.css").status_int,
+        site.fetch("/static/style.css", headers={"Accept-Encoding": "br"}).status_int,
+        site.fetch("/static/style.css", headers={"Range": "bytes=1-2"}).status_int,
+        site.fetch("/static/style.css", headers={"If-None-Match": tag}).status_int,
+        site.fetch("/static/docs").status_int,
+        site.fetch("/static/docs/").status_int,
+        site.fetch("/static/../secret.txt").status_int,
+    ]
+    assert statuses == [200, 200, 200, 206, 304, 301, 200, 403]
+    for path in ("none.css", "./style.css", "style.css/", ".hidden", "a\\..\\x", "%00", "js/"):
+        assert site.fetch(f"/static/{path}").body == b"from the app"
+
+
+@scanned
+def test_scanned_directory_stays_what_it_was_until_a_restart(bare, root):
+    site = bare()
+    write(root / "new.css", b"new")
+    write(root / "style.css", b"changed", LONG_AGO + 1)
+    (root / "js" / "my.js").unlink()
+    paths = ["/static/new.css", "/static/style.css", "/static/js/my.js"]
+    assert [site.fetch(path).body for path in paths] == [b"from the app", b"body {}", b"let x"]
+    site = bare()
+    assert [site.fetch(path).body for path in paths] == [b"new", b"changed", b"from the app"]
+
+
+@scanned
+@pytest.mark.parametrize("happens", ["changed", "removed", "a link that leads out"])
+def test_large_file_that_is_not_what_was_scanned_is_not_sent(bare, root, happens, caplog):
+    site = bare()
+    assert len(site.fetch("/static/big.bin").body) == 256_000
+    (root / "big.bin").unlink()
+    if happens == "changed":
+        write(root / "big.bin", bytes(256_000))
+    elif happens != "removed":
+        (root / "big.bin").symlink_to("../secret.txt")
+    for _ in range(2):
+        assert site.fetch("/static/big.bin").body == b"from the app"
+    assert caplog.text.count("has changed since the directory was read") == 1
+
+
+@scanned
+def test_scanned_file_that_cannot_be_opened_for_once_is_sent_later(bare, monkeypatch):
+    site = bare()
+
+    def fail(path):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(answers, "open_regular", fail)
+    assert site.fetch("/static/big.bin").body == b"from the app"
+    monkeypatch.undo()
+    assert len(site.fetch("/static/big.bin").body) == 256_000
+
+
+def test_scanned_files_take_no_more_memory_than_others(root, monkeypatch):
+    monkeypatch.setattr(scan_module, "MOST_BYTES", 8)
+    layer = StaticDir(Response("app"), dir=str(root), section="", scan=True)
+    assert sum(file.weight for file in layer._scanned.values() if file is not None) == 8
+    for path, content in (("/style.css", b"body {}"), ("/js/my.js", b"let x")):
+        assert Request.blank(path).get_response(layer).body == content
+
+
+@scanned
+def test_scan_ends_where_a_link_leads_back_up(bare, root):
+    (root / "js" / "up").symlink_to("..")
+    (root / "js" / "docs").symlink_to("../docs")
+    site = bare()
+    assert site.fetch("/static/js/docs/index.html").body == b"<h1>docs</h1>"
+    assert site.fetch("/static/js/up/style.css").body == b"from the app"
+
+
+@scanned
+def test_scan_does_not_go_where_nothing_may_be_sent_from(bare, root, monkeypatch):
+    (root / "out").symlink_to("../static-private")
+    read = []
+    monkeypatch.setattr(
+        os, "scandir", lambda path, scandir=os.scandir: read.append(path) or scandir(path)
+    )
+    bare()
+    assert sorted(read) == [str(path) for path in (root, root / "docs", root / "js")]
+
+
+@scanned
+@pytest.mark.skipif(os.name == "nt" or not os.getuid(), reason="the superuser may read anything")
+def test_scan_tells_what_it_cannot_read(bare, root, caplog):
+    (root / "style.css").chmod(0)
+    (root / "js").chmod(0)
+    assert bare().fetch("/static/empty.txt").status_int == 200
+    (root / "js").chmod(0o700)
+    assert "style.css" in caplog.text
+    assert "js" in caplog.text
 
 
 # -- options --------------------------------------------------------------------------------
@@ -748,3 +893,17 @@ def test_debug_tells_what_becomes_of_a_request(bare, caplog):
     assert "/static/style.css: answered with" in caplog.text
     assert "/static/none: not there" in caplog.text
     assert "/static/../x: refused" in caplog.text
+
+
+def test_subclass_that_looks_at_requests_first_sees_all_of_them(root, scan):
+    seen = []
+
+    class Watching(StaticDir):
+        def before(self, request):
+            seen.append(request.path_info)
+            return super().before(request)
+
+    layer = Watching(Response("app"), dir=str(root), section="/static", scan=scan)
+    for path in ("/page", "/static/style.css"):
+        Request.blank(path).get_response(layer)
+    assert seen == ["/page", "/static/style.css"]

@@ -128,11 +128,11 @@ def test_session_that_is_read_lives_on_and_so_does_its_cookie(host):
     site = host(by_path(index=count, peek=peek), Sessions, storage=store)
     cookie = cookie_in(fetch(site))
     (id,) = store.records
-    store.touch(id, store.records[id].expires - 1800)
-    before = store.records[id].expires
+    store.touch(id, store.records[id][1] - 1800)
+    before = store.records[id][1]
     answer = fetch(site, "/peek", cookie)
     assert cookie_in(answer) == cookie
-    assert store.records[id].expires > before + 1700
+    assert store.records[id][1] > before + 1700
 
 
 def test_head_saves_as_get_does(host):
@@ -292,7 +292,7 @@ def test_what_is_set_after_delete_begins_another_session(alone):
     old = cookie_in(fetch(site))
     answer = fetch(site, "/out", old)
     assert cookie_in(answer) not in (old, "session_id=")
-    assert [record.data for record in store.records.values()] == [{"farewell": 1}]
+    assert [record[0] for record in store.records.values()] == [{"farewell": 1}]
 
 
 # -- what caches are told ----------------------------------------------------------------------
@@ -468,7 +468,7 @@ def test_lock_that_was_lost_before_the_end_overwrites_nothing(alone):
         session["mine"] = 1
         session._lock.release()  # its lease has run out, and another request has had its turn
         (id,) = store.records
-        store.save(id, {**store.load(id).data, "theirs": 1}, store.records[id].expires)
+        store.save(id, {**store.load(id)[0], "theirs": 1}, store.records[id][1])
         return Response()
 
     site = alone(by_path(index=count, slow=view), Sessions, storage=store)
@@ -498,7 +498,7 @@ def test_released_lock_lets_others_go_on_and_loses_nothing(alone):
         session.release_lock()
         (id,) = store.records
         assert store.locks == {}
-        store.save(id, {**store.load(id).data, "theirs": 1}, store.records[id].expires)
+        store.save(id, {**store.load(id)[0], "theirs": 1}, store.records[id][1])
         session["second"] = 1
         return Response()
 

@@ -16,7 +16,7 @@ print("ready", flush=True)
 input()
 for _ in range(1000):
     lock = store.lock("a", None)
-    data = store.load("a").data
+    data = store.load("a")[0]
     data["count"] += 1
     assert lock.held()
     store.save("a", data, time.time() + 100)
@@ -41,7 +41,7 @@ import os, time
 def work():
     for _ in range(50):
         lock = store.lock("a", None)
-        data = store.load("a").data
+        data = store.load("a")[0]
         data["count"] += 1
         store.save("a", data, time.time() + 100)
         lock.release()
@@ -59,7 +59,7 @@ for _ in range(2):
 work()
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
-print(store.load("a").data["count"], "held" if held.held() else "lost", flush=True)
+print(store.load("a")[0]["count"], "held" if held.held() else "lost", flush=True)
 held.release()
 store.close()
 """
@@ -78,7 +78,7 @@ def test_counter_incremented_from_two_processes_loses_nothing(place, run):
         program.tell("go")
     for program in programs:
         program.wait_for("done")
-    assert store.load("a").data == {"count": 2000}
+    assert store.load("a")[0] == {"count": 2000}
 
 
 def test_lock_of_a_killed_process_is_free_within_its_lease(place, run):

@@ -61,7 +61,7 @@ def test_two_processes_lose_no_update(tmp_path, locking, times):
         for key in ("a", "b")
     ]
     assert [run.wait(55) for run in runs] == [0, 0]
-    data = FileStore(tmp_path).load(id).data
+    data = FileStore(tmp_path).load(id)[0]
     if locking == "implicit":
         assert data == {"n": 2 * times}
     else:
@@ -87,4 +87,4 @@ def test_next_request_goes_on_when_the_holder_of_the_lock_is_killed(tmp_path):
         holder.wait(20)
         site = Sessions(app, storage=FileStore(tmp_path), lock_timeout=5)
         assert request.get_response(site).status_int == 200
-    assert FileStore(tmp_path).load(id).data == {"n": 5}
+    assert FileStore(tmp_path).load(id)[0] == {"n": 5}
