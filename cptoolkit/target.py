@@ -74,7 +74,7 @@ def find(text: str) -> Target:
         if tree.apps != mounted:
             return Target(text, tree, Kind.TREE)
         name = _obvious(module, place)
-    return _servable(f"{place}:{name}", _look_up(module, place, name), module)
+    return servable(f"{place}:{name}", _look_up(module, place, name), module)
 
 
 def import_module(name: str) -> ModuleType:
@@ -158,7 +158,14 @@ def _attributes(node: object) -> Iterator[Any]:
             yield value.__func__ if wraps else value
 
 
-def _servable(name: str, thing: Any, module: ModuleType, made: bool = False) -> Target:
+def servable(name: str, thing: Any, module: ModuleType, made: bool = False) -> Target:
+    """Make of a thing something that can be served, as :func:`find` does.
+
+    :param name: what it is called in messages.
+    :param module: where it is from.
+    :param made: whether a factory has made it already.
+    :raises TargetError: if it cannot be served.
+    """
     if isinstance(thing, Application):
         return Target(name, thing, Kind.APPLICATION)
     if isinstance(thing, Tree):
@@ -166,13 +173,13 @@ def _servable(name: str, thing: Any, module: ModuleType, made: bool = False) -> 
     if isinstance(thing, type):
         if _accepts(thing, 2) and not has_handlers(thing):
             return Target(name, thing, Kind.WSGI)  # PEP 3333: a class may be the application
-        return _servable(name, _call(name, thing), module, made=True)
+        return servable(name, _call(name, thing), module, made=True)
     if callable(thing) and _accepts(thing, 2) and not _is_exposed(thing):
         return Target(name, thing, Kind.WSGI)
     if not isinstance(thing, ModuleType) and has_handlers(thing):
         return Target(name, thing, Kind.ROOT)
     if callable(thing) and _accepts(thing, 0) and not made:
-        return _servable(f"{name}()", _call(name, thing), module, made=True)
+        return servable(f"{name}()", _call(name, thing), module, made=True)
     raise TargetError(_refusal(name, thing, module))
 
 
@@ -198,8 +205,8 @@ def _accepts(function: Callable[..., Any], count: int) -> bool:
 def _call(name: str, factory: Callable[[], Any]) -> Any:
     if not _accepts(factory, 0):
         raise TargetError(
-            f"{name} takes arguments, {inspect.signature(factory)}, and the command line has none"
-            " for it: make a function without parameters that returns the application"
+            f"{name} takes arguments, {inspect.signature(factory)}, which it is not given here:"
+            " make a function without parameters that returns the application"
         )
     try:
         return factory()

@@ -27,6 +27,9 @@ PACKAGES = {
 }
 """Folders of the checkout, and where their modules are installed."""
 
+PLUGIN = "pytest_cptoolkit"
+"""What pytest imports at each start, for which it must not be part of the package."""
+
 FOLDERS = [*PACKAGES, "tests", "docs", ".ci"]
 FILES = ["CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md"]
 FILES += ["pyproject.toml", "setup.cfg", "tox.ini"]
@@ -112,11 +115,12 @@ def checkout(tmp_path_factory):
 @pytest.fixture(scope="session")
 def modules(checkout):
     """Each Python file of the package, as a path in the wheel."""
-    return {
+    found = {
         f"{package}/{file.relative_to(checkout / folder).as_posix()}"
         for folder, package in PACKAGES.items()
         for file in (checkout / folder).rglob("*.py")
     }
+    return {name.replace("cptoolkit/testing/plugin", PLUGIN) for name in found}
 
 
 @pytest.fixture(scope="session")

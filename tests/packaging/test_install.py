@@ -80,9 +80,9 @@ def test_wheel_holds_data(wheel_files, name):
     assert name in wheel_files
 
 
-def test_wheel_holds_one_package(wheel_files):
+def test_wheel_holds_the_package_and_its_plugin_of_pytest(wheel_files):
     tops = {name.partition("/")[0] for name in wheel_files}
-    assert {top.partition("-")[0] for top in tops} == {"cptoolkit"}
+    assert {top.partition("-")[0] for top in tops} == {"cptoolkit", "pytest_cptoolkit"}
 
 
 def test_installing_brings_five_libraries(requirements):
