@@ -6,7 +6,8 @@ import errno
 import resource
 import socket
 import sys
-from collections.abc import Iterator, Sequence, Sized
+import threading
+from collections.abc import Callable, Sequence
 from logging import ERROR, WARNING
 from time import monotonic
 
@@ -20,19 +21,34 @@ ACCEPTS = 64
 DEAF_TIME = 0.5
 """Seconds without accepting after accepting failed, for want of file descriptors most likely."""
 
+REMINDER_TIME = 60.0
+"""Seconds after which it is told again that something keeps it from accepting."""
+
 _CLIENT_GONE = {
-    errno.ECONNABORTED,
-    errno.EHOSTUNREACH,
-    errno.ENETDOWN,
-    errno.ENETUNREACH,
-    errno.EPERM,
-    errno.EPROTO,
+    getattr(errno, name, 0)
+    for name in (
+        "ECONNABORTED",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ENONET",
+        "ENOPROTOOPT",
+        "EOPNOTSUPP",
+        "EPERM",
+        "EPROTO",
+        "ETIMEDOUT",
+    )
 }
 """Errors of accept() that concern the new connection alone (accept(2))."""
 
 
 class Acceptor:
-    """The listening sockets of an engine, registered with its poller."""
+    """The listening sockets of an engine, registered with its poller.
+
+    :param occupied: tells how many connections there are.
+    :param welcome: is given each new one: a non-blocking socket, and its peer.
+    """
 
     def __init__(
         self,
@@ -40,14 +56,18 @@ class Acceptor:
         poller: Poller,
         options: Options,
         log: Log,
-        connections: Sized,
+        occupied: Callable[[], int],
+        welcome: Callable[[socket.socket, object], None],
     ) -> None:
         self._listeners = list(listeners)
         self._poller = poller
         self._nodelay = options.nodelay
         self._log = log
-        self._connections = connections
+        self._occupied = occupied
+        self._welcome = welcome
         self._most = options.max_connections or _three_quarters_of_descriptors()
+        self._lock = threading.RLock()  # a new connection may be closed while it is welcomed
+        self._remind_at: dict[str, float] = {}
         self.full = False
         """Whether there is no room for more connections: who closes one is to :meth:`listen`."""
         self.deaf_until = 0.0
@@ -55,30 +75,48 @@ class Acceptor:
 
     def listen(self) -> None:
         """Make the poller tell of new connections."""
-        self.deaf_until = 0.0
-        self.full = False
-        for sock in self._listeners:
-            self._poller.listen(sock)
+        with self._lock:
+            self.deaf_until = 0.0
+            self.full = False
+            for sock in self._listeners:
+                self._poller.listen(sock)
         self._poller.wake()
 
-    def take(self, listener: socket.socket) -> Iterator[tuple[socket.socket, object]]:
-        """Accept what waits, though not too many: non-blocking sockets and their peers."""
+    def take(self, listener: socket.socket) -> None:
+        """Welcome what waits, though not too many at once."""
+        with self._lock:
+            if listener in self._listeners:
+                self._take(listener)
+
+    def take_last(self) -> None:
+        """Welcome everything that waits, and listen no more."""
+        with self._lock:
+            self._most = sys.maxsize
+            listeners, self._listeners = self._listeners, []
+            for listener in listeners:
+                self._poller.ignore(listener)
+                while self._take(listener):
+                    pass
+
+    def _take(self, listener: socket.socket) -> int:
+        """Return how many were welcomed."""
+        count = 0
         for _ in range(ACCEPTS):
-            if len(self._connections) >= self._most:
+            if self._occupied() >= self._most:
                 self._pause(listener)
-                return
+                break
             try:
                 sock, peer = listener.accept()
             except (BlockingIOError, InterruptedError):
-                return
+                break
             except OSError as exc:
                 if exc.errno in _CLIENT_GONE:
                     continue
                 # The listener would be ready again at once, and for as long as this lasts.
-                self._log(f"cannot accept connections: {exc}", ERROR, False)
+                self._tell(f"cannot accept connections: {exc}", ERROR)
                 self._poller.ignore(listener)
                 self.deaf_until = monotonic() + DEAF_TIME
-                return
+                break
             try:
                 sock.setblocking(False)
                 if self._nodelay and sock.family != socket.AF_UNIX:
@@ -86,22 +124,22 @@ class Acceptor:
             except OSError:
                 sock.close()
                 continue
-            yield sock, peer
+            count += 1
+            self._welcome(sock, peer)
+        return count
 
     def _pause(self, listener: socket.socket) -> None:
-        self._log(f"{self._most} connections are open: more have to wait", WARNING, False)
+        self._tell(f"{self._most} connections are open, more have to wait", WARNING)
         self._poller.ignore(listener)
         self.full = True
-        if len(self._connections) < self._most:  # one was closed before it could see that
+        if self._occupied() < self._most:  # one was closed before it could see that
             self.listen()
 
-    def take_last(self) -> Iterator[tuple[socket.socket, object]]:
-        """Accept everything that waits, and listen no more."""
-        self._most = sys.maxsize
-        for listener in self._listeners:
-            self._poller.ignore(listener)
-            while pairs := list(self.take(listener)):
-                yield from pairs
+    def _tell(self, message: str, level: int) -> None:
+        now = monotonic()
+        if now >= self._remind_at.get(message, 0.0):
+            self._remind_at[message] = now + REMINDER_TIME
+            self._log(message, level, False)
 
 
 def _three_quarters_of_descriptors() -> int:

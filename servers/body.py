@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import IO
 
 from cptoolkit.servers.errors import ClientError
+
+LARGE = 16 * 1024
+"""Bytes from which on what came is kept as it came. Many small pieces would take more room than
+what is in them, and to copy large ones takes more time than to receive them."""
 
 
 class Body:
@@ -16,22 +24,35 @@ class Body:
         :meth:`put`, :meth:`end` or :meth:`fail`. May raise :class:`ClientError`.
     """
 
-    __slots__ = ("_buffer", "_error", "_pull", "complete", "received")
+    __slots__ = (
+        "_error", "_file", "_pieces", "_pull", "_tail", "buffered", "complete", "received"
+    )  # fmt: skip
 
     def __init__(self, pull: Callable[[], None]) -> None:
         self._pull: Callable[[], None] | None = pull
-        self._buffer = bytearray()
+        self._pieces: deque[memoryview] = deque()
+        self._tail = bytearray()  # what comes after those
+        self._file: IO[bytes] | None = None
         self._error: ClientError | None = None
         self.complete = False
         self.received = 0
+        self.buffered = 0
+        """Bytes in memory: those that can be read without waiting."""
 
     # -- the protocol's side ----------------------------------------------------------------------
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes | memoryview) -> None:
         """Add bytes of the body, unless nobody wants them any more."""
-        self.received += len(data)
-        if self._pull is not None:
-            self._buffer += data
+        size = len(data)
+        self.received += size
+        if self._pull is None:
+            return
+        self.buffered += size
+        if size < LARGE:
+            self._tail += data
+        else:
+            self._end_tail()
+            self._pieces.append(memoryview(data))
 
     def end(self) -> None:
         """There will be no more."""
@@ -41,15 +62,40 @@ class Body:
         """There will be no more, and what there was is not whole."""
         self._error = error
 
+    def spill(self) -> None:
+        """Move what is in memory to a temporary file, from which a complete body is read.
+
+        :raises OSError: if that cannot be.
+        """
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # detach() closes it
+        self._end_tail()
+        self._file.writelines(self._pieces)
+        self._pieces.clear()
+        self.buffered = 0
+        if self.complete:
+            self._file.seek(0)
+
     def detach(self) -> None:
         """The request is answered: whoever reads on finds an empty body."""
         self._pull = None
-        self._buffer.clear()
+        self._pieces.clear()
+        self._tail.clear()
+        self.buffered = 0
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                self._file.close()
+            self._file = None
 
     @property
-    def buffered(self) -> int:
-        """Bytes that can be read without waiting."""
-        return len(self._buffer)
+    def spilled(self) -> bool:
+        """Whether there is a temporary file."""
+        return self._file is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is sure that the body will never be whole."""
+        return self._error is not None
 
     # -- the application's side -------------------------------------------------------------------
 
@@ -66,21 +112,43 @@ class Body:
             raise self._error
         return True
 
+    def _end_tail(self) -> None:
+        if self._tail:
+            self._pieces.append(memoryview(self._tail))
+            self._tail = bytearray()
+
     def _take(self, size: int) -> bytes:
-        taken = bytes(memoryview(self._buffer)[:size])
-        del self._buffer[:size]
-        return taken
+        self._end_tail()
+        pieces, taken = self._pieces, []
+        size = min(size, self.buffered)
+        self.buffered -= size
+        while size:
+            piece = pieces.popleft()
+            if len(piece) > size:
+                pieces.appendleft(piece[size:])
+                piece = piece[:size]
+            taken.append(piece)
+            size -= len(piece)
+        return b"".join(taken)
+
+    def _take_line(self, size: int) -> bytes:
+        line = bytes(memoryview(self._tail)[:size])
+        del self._tail[:size]
+        self.buffered -= len(line)
+        return line
 
     def read(self, size: int | None = -1) -> bytes:
         """Return ``size`` bytes, fewer only at the end; all that is left if None or negative.
 
         :raises ClientError: if the client went away, was too slow or sent nonsense.
         """
+        if self._file is not None:
+            return self._file.read(-1 if size is None else size)
         if size is None or size < 0:
             while self._more():
                 pass
-            return self._take(len(self._buffer))
-        while len(self._buffer) < size and self._more():
+            return self._take(self.buffered)
+        while self.buffered < size and self._more():
             pass
         return self._take(size)
 
@@ -90,16 +158,21 @@ class Body:
         :raises ClientError: as for :meth:`read`.
         """
         limit = -1 if size is None or size < 0 else size
+        if self._file is not None:
+            return self._file.readline(limit)
         searched = 0
         while True:
-            found = self._buffer.find(b"\n", searched) + 1
-            if 0 <= limit <= (found or len(self._buffer)):
-                return self._take(limit)
+            if self._pieces:
+                self._tail = bytearray().join([*self._pieces, self._tail])
+                self._pieces.clear()
+            found = self._tail.find(b"\n", searched) + 1
+            if 0 <= limit <= (found or len(self._tail)):
+                return self._take_line(limit)
             if found:
-                return self._take(found)
-            searched = len(self._buffer)
+                return self._take_line(found)
+            searched = len(self._tail)
             if not self._more():
-                return self._take(searched)
+                return self._take_line(searched)
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         """Return lines: all, or until they are ``hint`` bytes together if that is positive.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import logging
 import select
 import socket
 import struct
@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.servers.errors import BodyTimeout, Disconnected
+from cptoolkit.servers.files import FilePiece
 
 if TYPE_CHECKING:
     from cptoolkit.servers.engine import Engine
@@ -26,6 +27,10 @@ FILE_TURN = 1024 * 1024
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent, and says so
 
+SLOW_CLIENT = 0.1
+"""Seconds after which waiting for a client no longer counts as work: another thread takes over the
+requests of others."""
+
 LINGER_TIME = 2.0
 """Seconds for which a closing connection swallows what comes (RFC 9112, section 9.6)."""
 
@@ -37,28 +42,6 @@ ENDING = 2  # half-closed as soon as all is sent
 LINGERING = 3  # half-closed, swallowing what the client still sends
 CLOSED = 4
 HANDED_OVER = 5  # the application has the socket
-
-
-class FilePiece:
-    """Bytes of an open file that are to be sent. It closes the descriptor, which is its own."""
-
-    __slots__ = ("descriptor", "left", "offset")
-
-    def __init__(self, descriptor: int, offset: int, size: int) -> None:
-        self.descriptor = descriptor
-        self.offset = offset
-        self.left = size
-
-    def advance(self, size: int) -> None:
-        """Take note of what was sent."""
-        if not size:
-            raise Disconnected("the file that was being sent has become shorter")
-        self.offset += size
-        self.left -= size
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self.descriptor)
 
 
 class Connection:
@@ -212,6 +195,9 @@ class Connection:
             return False
         except OSError as exc:
             raise Disconnected(str(exc)) from exc
+        except EOFError as exc:
+            self.engine.log(f"an answer was cut short: {exc}", logging.ERROR, False)
+            raise Disconnected(str(exc)) from exc
         if self.unsent:
             self.unsent = False
             if not self.preludes:  # else the deadline is theirs
@@ -223,15 +209,12 @@ class Connection:
 
     def _flush_file(self, file: FilePiece) -> bool:
         """Send of a file what is a fair turn, and tell whether there is more of it."""
-        turn = min(file.left, FILE_TURN)
-        stop = file.left - turn
+        stop = max(0, file.left - FILE_TURN)
         while file.left > stop:
-            wanted = file.left - stop
             if self.transport is None:
-                file.advance(os.sendfile(self.fd, file.descriptor, file.offset, wanted))
+                file.send_by_kernel(self.fd, self._send, file.left - stop)
             else:
-                data = os.pread(file.descriptor, min(wanted, READ_SIZE), file.offset)
-                file.advance(self._send(data) if data else 0)
+                file.send_with(self._send, file.left - stop)
         if file.left:
             return True
         self._file = None
@@ -259,10 +242,15 @@ class Connection:
     def _ready(self, event: int) -> bool:
         if self.state == CLOSED:
             raise Disconnected("the connection is closed")
-        timeout = self.engine.options.socket_timeout
         poll = select.poll()
         poll.register(self.fd, event)
-        return bool(poll.poll(timeout * 1000 if timeout else None))
+        patience = self.engine.options.socket_timeout
+        if poll.poll((min(patience, SLOW_CLIENT) if patience else SLOW_CLIENT) * 1000):
+            return True
+        if 0 < patience <= SLOW_CLIENT:
+            return False
+        with self.engine.beside_the_pool():
+            return bool(poll.poll((patience - SLOW_CLIENT) * 1000 if patience else None))
 
     # -- ending -----------------------------------------------------------------------------------
 
@@ -281,8 +269,13 @@ class Connection:
         if self.unsent:
             return
         if self.transport is not None and self.state in (CLOSING, ENDING) and not self._reset:
-            with contextlib.suppress(OSError):
+            try:
                 self.transport.end()
+            except BlockingIOError:
+                self._keep()
+                return
+            except OSError:
+                pass
         if self.state == CLOSING:
             self.close()
         elif self.state == ENDING:
@@ -297,6 +290,7 @@ class Connection:
         done with it.
         """
         self.state = HANDED_OVER
+        self._send = _handed_over
         self.engine.hand_over(self)
         self.sock.setblocking(True)
         return self.sock
@@ -331,3 +325,7 @@ class Connection:
         with contextlib.suppress(OSError):
             # An SSLSocket's own method would forget the state of its encryption as well.
             socket.socket.shutdown(self.sock, how)
+
+
+def _handed_over(data: object) -> int:
+    raise ConnectionAbortedError("the connection is the application's")

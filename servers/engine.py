@@ -4,7 +4,8 @@ Worker threads poll for themselves. One of them, the *leader*, waits for events 
 finds in its own thread: as long as handlers are quick, no request changes threads. A handler that
 blocks must not stop the others, so leadership moves on in two ways:
 
-- when handlers have been slow lately, the leader promotes another thread *before* each call;
+- when handlers have blocked lately, the leader promotes another thread *before* each call (see
+  :mod:`cptoolkit.servers.wariness`);
 - otherwise the *watch* looks every millisecond whether the leader is still in the same call, and
   promotes another one if so (see :mod:`cptoolkit.servers.watch`).
 
@@ -19,8 +20,8 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from time import monotonic, perf_counter
+from collections.abc import Callable, Iterator, Sequence
+from time import monotonic, sleep
 
 from cptoolkit.servers.acceptor import Acceptor
 from cptoolkit.servers.connection import (
@@ -31,37 +32,22 @@ from cptoolkit.servers.connection import (
     READ_SIZE,
     Connection,
 )
+from cptoolkit.servers.crew import Crew, Worker
 from cptoolkit.servers.errors import Disconnected
 from cptoolkit.servers.options import Options
-from cptoolkit.servers.poller import Poller, new_poller
+from cptoolkit.servers.poller import BATCH, Poller, new_poller
 from cptoolkit.servers.protocol import Log, ProtocolFactory
+from cptoolkit.servers.wariness import Wariness
 from cptoolkit.servers.watch import Watch
-
-SLOW = 0.001
-"""Seconds in a handler from which on it counts as slow."""
-
-WARY = 64
-"""Quick answers in a row after which slow ones are forgotten and requests are answered inline."""
 
 JOIN_TIME = 0.5
 """Seconds which threads get to end after their connections were cut."""
 
+FAILURE_TIME = 0.1
+"""Seconds without polling after polling failed, so that lasting trouble does not burn a core."""
 
-class Worker(threading.Thread):
-    """A thread that runs handlers, and sometimes leads."""
-
-    def __init__(self, engine: Engine, number: int) -> None:
-        super().__init__(name=f"cptoolkit-worker-{number}", daemon=True)
-        self.engine = engine
-        self.gate = threading.Lock()
-        self.gate.acquire()
-        self.calls = 0
-        """Odd while a handler runs; two more after each."""
-        self.idle_since = 0.0
-        self.dismissed = False
-
-    def run(self) -> None:
-        self.engine.work(self)
+SWALLOWED = 16
+"""Reads from a closing connection whose client still sends, before others have their turn."""
 
 
 class Engine:
@@ -74,6 +60,7 @@ class Engine:
         factory: ProtocolFactory,
         log: Log,
         poller: Callable[[], Poller] = new_poller,
+        connection: Callable[[socket.socket, object, Engine], Connection] = Connection,
     ) -> None:
         self.options = options
         self.log = log
@@ -81,20 +68,17 @@ class Engine:
         self.connections: dict[int, Connection] = {}
         self.ready: deque[Connection] = deque()
         """Connections on which something has happened, for any worker to see to."""
-        self.leader: Worker | None = None
-        self._wary = 0
+        self.crew = Crew(self._work, options.thread_pool, log)
+        self._wariness = Wariness()
         self._factory = factory
+        self._connection = connection
         self._poller = poller()
-        self.acceptor = Acceptor(listeners, self._poller, options, log, self.connections)
         self._rearms = self._poller.rearms
-        self._mutex = threading.Lock()
-        self._workers: set[Worker] = set()
-        self._idle: list[Worker] = []
-        self._numbers = 0
-        self._quit = False
+        self.acceptor = Acceptor(
+            listeners, self._poller, options, log, self._occupied, self._welcome
+        )
         self._handed_over: set[Connection] = set()
         self._watch = Watch(self)
-        self._stand_in_place = Worker(self, 0)  # never started
 
     def patience(self, seconds: float) -> float:
         """Return the deadline that is ``seconds`` away, where 0 is never."""
@@ -105,8 +89,7 @@ class Engine:
     def run(self) -> None:
         """Serve until :meth:`stop`, keeping watch in the calling thread."""
         self.acceptor.listen()
-        for _ in range(self.options.thread_pool):
-            self._hire()
+        self.crew.refill()
         self._watch.run()
 
     def stop(self) -> None:
@@ -115,8 +98,7 @@ class Engine:
 
     def deafen(self) -> None:
         """Accept what the kernel has accepted on our behalf, and nothing more."""
-        for sock, peer in self.acceptor.take_last():
-            self._welcome(sock, peer)
+        self.acceptor.take_last()
 
     def drain(self) -> list[str]:
         """Let requests in flight finish within ``shutdown_timeout``, then end all threads.
@@ -125,11 +107,16 @@ class Engine:
         """
         deadline = monotonic() + self.options.shutdown_timeout
         self.draining = True
-        for conn in list(self._handed_over):
-            conn.abort()  # their conversations have no end of their own
         while (self.connections or self._handed_over) and monotonic() < deadline:
-            self.ready.extend(c for c in list(self.connections.values()) if not c.lock.locked())
-            self.set_going()
+            for conn in list(self._handed_over):
+                conn.abort()  # their conversations have no end of their own
+            if not self.ready:
+                # Nobody may be polling any more, so everybody has a look at everything.
+                found = list(self.connections.values())
+                self.ready.extend([conn for conn in found if not conn.lock.locked()])
+            while self.ready and self.crew.wake():
+                pass
+            self._poller.wake()
             self._watch.rest(0.01)
         for conn in list(self.connections.values()):
             conn.abort()
@@ -137,54 +124,42 @@ class Engine:
 
     def is_worker(self) -> bool:
         """Whether the current thread is one of this engine's workers."""
-        return threading.current_thread() in self._workers
+        return threading.current_thread() in self.crew
 
     def _dismiss(self) -> list[str]:
-        self._quit = True
-        deadline = monotonic() + JOIN_TIME
-        here = threading.current_thread()
-        for worker in list(self._workers):
-            with contextlib.suppress(RuntimeError):
-                worker.gate.release()
-        for worker in list(self._workers):
-            if worker is not here:
-                self._poller.wake()
-                worker.join(max(0.0, deadline - monotonic()))
-        stuck = [w.name for w in self._workers if w.is_alive() and w is not here]
+        self.crew.quit()
+        self._poller.wake()
+        stuck = self.crew.join(monotonic() + JOIN_TIME)
         for conn in list(self.connections.values()):
             if conn.lock.acquire(False):
                 conn.close()
         self._poller.close()
         return stuck
 
-    def _hire(self) -> None:
-        self._numbers += 1
-        worker = Worker(self, self._numbers)
-        self._workers.add(worker)
-        worker.start()
-
-    def _strength(self) -> int:
-        """How many threads there are for requests: a connection handed over has its own."""
-        return len(self._workers) - len(self._handed_over)
-
     # -- the workers ------------------------------------------------------------------------------
 
-    def work(self, worker: Worker) -> None:
-        """Do what a worker does, until the engine quits or has one worker too many."""
-        while not self._quit:
-            try:
-                if not self._work(worker):
-                    break
-            except Exception:
-                self.log("the server failed to handle an event", logging.ERROR, True)
-        with self._mutex:
-            self._workers.discard(worker)
-            if self.leader is worker:
-                self.leader = None
+    def _work(self, worker: Worker) -> None:
+        """Do what a worker does, until all quit or there is one too many."""
+        crew = self.crew
+        try:
+            while not crew.quitting:
+                try:
+                    if not self._see_to_events(worker):
+                        break
+                except Exception:
+                    self.log("the server failed to handle an event", logging.ERROR, True)
+                    sleep(FAILURE_TIME)
+        except BaseException:
+            self.log("a thread died, another takes its place", logging.ERROR, True)
+        finally:
+            crew.leave(worker)
+            if crew.quitting:
+                self._poller.wake()  # the next one, should there be more who wait for events
 
-    def _work(self, worker: Worker) -> bool:
-        ready = self.ready
-        while not self._quit:
+    def _see_to_events(self, worker: Worker) -> bool:
+        """Serve, poll or rest; False means that the worker is not needed any more."""
+        ready, crew = self.ready, self.crew
+        while not crew.quitting:
             if ready:
                 try:
                     conn = ready.popleft()
@@ -193,39 +168,22 @@ class Engine:
                 conn.again = True
                 while conn.again and conn.lock.acquire(False):
                     self._serve(conn, worker)
-            elif self.leader is worker:
+            elif crew.leader is worker:
                 self._poll(None)
-            elif not self._rest(worker):
+            elif not crew.rest(worker):
                 return False
         return False
 
-    def _rest(self, worker: Worker) -> bool:
-        """Wait to be promoted or needed; tell whether the worker is to go on."""
-        with self._mutex:
-            if self.leader is None:
-                self.leader = worker
-                return True
-            worker.idle_since = monotonic()
-            self._idle.append(worker)
-        worker.gate.acquire()
-        return not worker.dismissed
-
     def promote(self) -> None:
-        """Let an idle worker lead, or nobody if there is none."""
-        with self._mutex:
-            self.leader = None
-            if self._idle:
-                self.leader = worker = self._idle.pop()
-                worker.gate.release()
+        """Let another worker lead; if all are at work, the watch stands in."""
+        if not self.crew.promote() and self._watch.parked:
+            self._watch.ring()
 
     def _poll(self, timeout: float | None) -> None:
         busy, listeners = self._poller.wait(timeout)
         self.ready.extend(busy)
         for listener in listeners:
-            for sock, peer in self.acceptor.take(listener):
-                self._welcome(sock, peer)
-            if self._watch.parked:  # there is something to keep time for
-                self._watch.ring()
+            self.acceptor.take(listener)
 
     def _serve(self, conn: Connection, worker: Worker) -> None:
         """Take what came on ``conn``, which the caller has locked, and answer what is complete."""
@@ -235,9 +193,9 @@ class Engine:
                 self._converse(conn, worker)
             if conn.state != OPEN:
                 if conn.state < CLOSED:
-                    self._end(conn)
+                    self._end(conn, worker)
             elif self.draining and not conn.unsent and conn.protocol.idle():
-                conn.close()
+                conn.finish(linger=False)
         except Disconnected:
             conn.close()
         except BaseException:
@@ -247,6 +205,23 @@ class Engine:
             if self._rearms and conn.state < CLOSED:
                 self._poller.rearm(conn)
             conn.lock.release()
+
+    def intervene(self, conn: Connection, act: Callable[[Connection], None]) -> None:
+        """Do something about a connection, unless a worker has it in hand. For the watch."""
+        if not conn.lock.acquire(False):
+            return
+        try:
+            act(conn)
+        except Disconnected:
+            conn.close()
+        except Exception:
+            self.log("a connection was dropped because of an error", logging.ERROR, True)
+            conn.close()
+        finally:
+            conn.lock.release()
+        if conn.state < CLOSED:  # a worker may have passed it by meanwhile
+            self.ready.append(conn)
+            self.set_going()
 
     def _converse(self, conn: Connection, worker: Worker) -> None:
         protocol = conn.protocol
@@ -261,12 +236,14 @@ class Engine:
                     return
             if requests:
                 worker.calls += 1
+                if self._watch.parked:  # looked at after ``calls`` was raised, see there
+                    self._watch.ring()
                 try:
-                    if self._wary:
-                        self._answer_warily(protocol.answer, worker)
+                    if self._wariness.left:
+                        if self.crew.leader is worker:
+                            self.promote()
+                        self._wariness.watch(protocol.answer)
                     else:
-                        if self._watch.parked:  # looked at after ``calls`` was raised, see there
-                            self._watch.ring()
                         protocol.answer()
                 finally:
                     worker.calls += 1
@@ -286,10 +263,8 @@ class Engine:
             if conn.state != OPEN:
                 return
             # What is decrypted already makes no event.
-            more = (
-                len(data) == READ_SIZE
-                or (conn.hung_up and data != b"")
-                or conn.transport is not None
+            more = data != b"" and (
+                len(data) == READ_SIZE or conn.hung_up or conn.transport is not None
             )
 
     def _flush(self, conn: Connection, worker: Worker) -> None:
@@ -300,54 +275,64 @@ class Engine:
         finally:
             worker.calls += 1
 
-    def _answer_warily(self, answer: Callable[[], None], worker: Worker) -> None:
-        """Let another worker lead before a call that is likely to block."""
-        if self.leader is worker:
-            self.promote()
-        began = perf_counter()
-        answer()
-        if perf_counter() - began >= SLOW:
-            self._wary = WARY
-        else:
-            self._wary = max(0, self._wary - 1)
-
-    def _end(self, conn: Connection) -> None:
-        conn.flush()
+    def _end(self, conn: Connection, worker: Worker) -> None:
+        """Go on with closing a connection."""
+        if conn.unsent:
+            self._flush(conn, worker)
         conn.proceed()
-        if conn.state == LINGERING:
-            with contextlib.suppress(BlockingIOError, InterruptedError):
-                for _ in range(16):
-                    try:
-                        if conn.recv(READ_SIZE):
-                            continue
-                    except ConnectionError:
-                        pass
-                    conn.close()
+        if conn.state != LINGERING:
+            return
+        for _ in range(SWALLOWED):
+            try:
+                if conn.recv(READ_SIZE):
+                    continue
+            except (BlockingIOError, InterruptedError):
+                if not self.draining:
                     return
-                # One who sends this much does not listen any more.
-                conn.close()
-            if self.draining:
-                conn.close()
+            except OSError:
+                pass
+            break
+        else:
+            if monotonic() < conn.deadline and not self.draining:
+                self.ready.append(conn)
+                return
+        conn.close()
 
     # -- accepting --------------------------------------------------------------------------------
 
+    def _occupied(self) -> int:
+        return len(self.connections) + len(self._handed_over)
+
     def _welcome(self, sock: socket.socket, peer: object) -> None:
-        conn = Connection(sock, peer, self)
-        conn.protocol = self._factory(conn)
-        conn.deadline = self.patience(self.options.header_timeout)
+        conn = self._connection(sock, peer, self)
+        try:
+            conn.protocol = self._factory(conn)
+            conn.deadline = self.patience(self.options.header_timeout)
+            self.adopt(conn)
+        except Exception:
+            self.log("a connection was dropped because of an error", logging.ERROR, True)
+            self._forget(conn)
+            conn.sock.close()
+
+    def adopt(self, conn: Connection) -> None:
+        """Wait for what happens on a connection, until :meth:`forget`."""
         self.connections[conn.fd] = conn
         self._poller.add(conn)
 
     def forget(self, conn: Connection) -> None:
-        """Take a closing connection out of every set."""
+        """Take a connection out of every set; a second time it changes nothing."""
         if conn in self._handed_over:
             self._handed_over.discard(conn)
-            return
-        self._poller.remove(conn)
-        if self.connections.get(conn.fd) is conn:
-            del self.connections[conn.fd]
-        if self.acceptor.full and not self.draining:
+            self.crew.take_back()
+        else:
+            self._forget(conn)
+        if self.acceptor.full:
             self.acceptor.listen()
+
+    def _forget(self, conn: Connection) -> None:
+        if self.connections.get(conn.fd) is conn:
+            self._poller.remove(conn)
+            del self.connections[conn.fd]
 
     # -- connections that applications take over --------------------------------------------------
 
@@ -355,55 +340,58 @@ class Engine:
         """Whether one more connection may be handed over."""
         return len(self._handed_over) < self.options.max_upgrades
 
+    @contextlib.contextmanager
+    def beside_the_pool(self) -> Iterator[None]:
+        """Wait for a slow client, in a thread that others have no need of meanwhile."""
+        if self.crew.lent >= self.options.max_upgrades:
+            yield
+            return
+        self.crew.lend()
+        try:
+            yield
+        finally:
+            self.crew.take_back()
+
     def hand_over(self, conn: Connection) -> None:
         """Let go of a connection; the worker that answers it is from now on its own."""
         self._handed_over.add(conn)
-        self._poller.remove(conn)
-        if self.connections.get(conn.fd) is conn:
-            del self.connections[conn.fd]
-        if self._strength() < self.options.thread_pool:
-            self._hire()
+        self._forget(conn)
+        self.crew.lend()
 
     # -- for the watch ----------------------------------------------------------------------------
 
-    def is_quiet(self) -> bool:
-        """Whether there is nothing to keep time for."""
-        return not (self.connections or self.acceptor.deaf_until)
-
     def relieve(self) -> None:
         """The leader is blocked: let another one lead, and expect more of the kind."""
-        self._wary = WARY
+        self._wariness.renew()
         self.promote()
 
     def stand_in(self) -> None:
         """All workers are blocked: poll in their place, and get more of them if that is allowed."""
-        with self._mutex:
-            if self.leader is not None:
-                return
-            self.leader = self._stand_in_place
+        if not self.crew.stand_in():
+            return
         try:
             self._poll(0)
-            if self.ready and self._strength() < self.options.thread_pool_max:
-                self._hire()
+            self._thin_out()
+            if self.ready and self.crew.strength < self.options.thread_pool_max:
+                self.crew.fill(self.crew.strength + 1)
         finally:
             self.promote()
+
+    def _thin_out(self) -> None:
+        """Keep what waits bounded: who sends in drips is told of again with each of them."""
+        if len(self.ready) > len(self.connections) + BATCH:
+            seen = set()
+            for _ in range(len(self.ready)):
+                with contextlib.suppress(IndexError):  # workers go on taking
+                    conn = self.ready.popleft()
+                    if conn not in seen:
+                        seen.add(conn)
+                        self.ready.append(conn)
 
     def set_going(self) -> None:
         """Wake somebody if connections wait although a worker is free.
 
         A leader that was replaced while it polled may leave some behind.
         """
-        with self._mutex:
-            if self._idle:
-                self._idle.pop().gate.release()
-                return
-        self._poller.wake()
-
-    def dismiss_surplus(self, idle_since: float) -> None:
-        """Send one worker home if there are more than wanted, and one has been idle for so long."""
-        with self._mutex:
-            surplus = self._strength() > self.options.thread_pool
-            if surplus and self._idle and self._idle[0].idle_since < idle_since:
-                worker = self._idle.pop(0)
-                worker.dismissed = True
-                worker.gate.release()
+        if not self.crew.wake():
+            self._poller.wake()

@@ -1,8 +1,8 @@
 """What can go wrong between the server, its address and its clients.
 
-``BindError`` concerns the operator; the others reach an application that reads ``wsgi.input``
-while its client misbehaves. An application may let those travel: the server answers with their
-``status``, or hangs up when part of an answer has gone already.
+``BindError`` and ``TLSError`` concern the operator; the others reach an application that reads
+``wsgi.input`` while its client misbehaves. An application may let those travel: the server answers
+with their ``status``, or hangs up when part of an answer has gone already.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from __future__ import annotations
 
 class BindError(OSError):
     """The server cannot listen: one line with the address and the reason; ``errno`` is kept."""
+
+
+class TLSError(OSError):
+    """TLS cannot be set up: one line with the option, the file and the reason."""
 
 
 class ClientError(Exception):
@@ -30,10 +34,17 @@ class BodyTooLarge(ClientError):
 
 
 class BodyTimeout(ClientError, TimeoutError):
-    """The client sent nothing for ``socket_timeout`` seconds in the middle of a body."""
+    """The client sent nothing for ``socket_timeout`` seconds in the middle of a body, or less than
+    ``body_rate``."""
 
     status = "408 Request Timeout"
 
 
 class Disconnected(ClientError, ConnectionError):
     """The client has gone, or took nothing of the answer for ``socket_timeout`` seconds."""
+
+
+class HeadTooLong(ClientError):
+    """The fields are longer than ``max_request_header_size``."""
+
+    status = "431 Request Header Fields Too Large"

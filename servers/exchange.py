@@ -20,6 +20,8 @@ from cptoolkit.servers.protocol import Log
 
 if TYPE_CHECKING:
     from cptoolkit.servers.connection import Connection
+    from cptoolkit.servers.intake import Intake
+    from cptoolkit.servers.upgrade import ClientSocket
 
 DRAINABLE = 64 * 1024
 """Unread bytes of a body of known length up to which the connection is worth keeping."""
@@ -27,6 +29,9 @@ DRAINABLE = 64 * 1024
 
 SMALL_FILE = 64 * 1024
 """Bytes up to which it is quicker to read a file than to have the kernel send it."""
+
+RETRY_AFTER = "1"
+"""Seconds after which a client may try again what was refused with 503."""
 
 
 @dataclass(kw_only=True)
@@ -41,6 +46,8 @@ class Site:
     """The version that answers begin with."""
     expires: float = 0.0
     """When :meth:`renew` is due."""
+    disk_failed: bool = False
+    """Whether the log has been told that request bodies cannot be kept on disk."""
     tail: str = ""
     """The end of a head: ``Date``, ``Server``, the empty line."""
     last: tuple[str, list[tuple[str, str]], Fields] = ("", [], NO_FIELDS)
@@ -72,6 +79,8 @@ class Exchange:
     """The target as sent, where it is not ``target`` (absolute-form)."""
     length: int = 0
     """Length of the request body; -1 if it is sent in chunks."""
+    intake: Intake | None = None
+    """How the body comes, if it has not come at once."""
     expects: bool = False
     """Whether the client waits for "100 Continue" before it sends the body."""
     upgrade: str = ""
@@ -82,12 +91,16 @@ class Exchange:
     """Whether the connection takes files as they are."""
     refusal: tuple[str, str] | None = None
     """Status and reason, if the server answers by itself."""
+    taken_over: ClientSocket | None = None
+    """What the application uses in place of an answer, if it has taken the connection over."""
     started: bool = False
     """Whether there are a status and fields."""
     head_sent: bool = False
     """Whether it is too late to change them."""
     finished: bool = False
     """Whether the answer is complete."""
+    broken: bool = False
+    """Whether the connection has to end at once, so that the client does not take it for whole."""
 
     _promised: int = -1
     _sent: int = 0
@@ -178,7 +191,14 @@ class Exchange:
                     self._complain("longer")
             self._sent += len(data)
         if head or data:
-            self.conn.send(head + data)
+            self.send(head + data)
+
+    def send(self, data: bytes) -> None:
+        """Put a part of the answer on the wire: for framings that wrap it once more.
+
+        :raises Disconnected: if the client has gone.
+        """
+        self.conn.send(data)
 
     def send_file(self, descriptor: int, offset: int, size: int) -> None:
         """Send a part of an open file as the whole body, in one go and by the kernel if it is long.
@@ -212,7 +232,7 @@ class Exchange:
             self.write(b"")
         self.finished = True
         if self._chunked:
-            self.conn.send(b"0\r\n\r\n")
+            self.send(b"0\r\n\r\n")
         elif not self._bodyless and self._sent < self._promised:
             self.keep_alive = False
             self._complain("shorter")
@@ -221,13 +241,17 @@ class Exchange:
         """Hang up in the middle of the body, so that the client does not take it for whole."""
         self.keep_alive = False
         if self.head_sent and self._promised < 0 and not (self._chunked or self._bodyless):
+            self.broken = True
             self.conn.break_off()
         self.finished = True
 
     def refuse(self, status: str, reason: str) -> None:
         """Answer with an error in plain text and close the connection afterwards."""
         self.keep_alive = False
-        self.start(status, [("Content-Type", "text/plain; charset=utf-8")])
+        headers = [("Content-Type", "text/plain; charset=utf-8")]
+        if status.startswith("503"):
+            headers.append(("Retry-After", RETRY_AFTER))
+        self.start(status, headers)
         self._promised = -1
         self.respond(f"{status}\n{reason}\n".encode())
 
@@ -238,8 +262,11 @@ class Exchange:
         framing = ""
         if fields.contentless:
             self._bodyless = True
-            # RFC 9110, section 8.6: no length with 204; with 304 it would be that of the 200.
-            if length > 0 and fields.status.startswith("304"):
+            # RFC 9110, section 8.6: no length with 204; with 304 it would be that of the 200. With
+            # 205 a client expects to be told that there is nothing (section 15.3.6).
+            if fields.status.startswith("205"):
+                framing = "\r\nContent-Length: 0"
+            elif length > 0 and fields.status.startswith("304"):
                 framing = f"\r\nContent-Length: {length}"
         else:
             self._bodyless = self.method == "HEAD"
@@ -275,7 +302,8 @@ class Exchange:
     def _drainable(self) -> bool:
         """Whether what is unread of the body is worth swallowing to keep the connection."""
         # A client that was not told to go on may send the body or not: nobody can know.
-        return not self.expects and self.length - self.body.received <= DRAINABLE
+        body = self.body
+        return not (self.expects or body.failed) and self.length - body.received <= DRAINABLE
 
     def _complain(self, how: str) -> None:
         self.site.log(

@@ -30,6 +30,10 @@ _SPECIAL = {
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(r"[2-9][0-9]{2} [\t\x20-\x7e\x80-\xff]*")
 
+# RFC 9110, section 15.5.22 asks for these fields with a 426, PEP 3333 keeps them from applications.
+# WebSocket is the one protocol that is commonly spoken after an Upgrade (servers/upgrade.py).
+_UPGRADE = "\r\nConnection: Upgrade\r\nUpgrade: websocket"
+
 _prefixes: dict[str, str] = {}
 _statuses: dict[str, tuple[str, bool]] = {}
 CACHED = 1000
@@ -130,8 +134,12 @@ def _check_status(status: object) -> tuple[str, bool]:
     if not isinstance(status, str):
         raise TypeError(f"the status must be a str, got {status!r}")
     if _STATUS.fullmatch(status) is None:
-        raise ValueError(f"the status must be like '200 OK', got {status!r}")
-    checked = (status, status.startswith(("204", "304")))
+        hint = ": send it by environ['cptoolkit.socket']" if status.startswith("101") else ""
+        raise ValueError(f"the status must be like '200 OK', got {status!r}{hint}")
+    checked = (
+        status + _UPGRADE if status.startswith("426") else status,
+        status.startswith(("204", "205", "304")),
+    )
     if len(_statuses) < CACHED:
         _statuses[status] = checked
     return checked

@@ -58,8 +58,9 @@ class Options:
     descriptors that the process may open to the application."""
 
     max_upgrades: int = 1000
-    """Connections that applications may take over at the same time, WebSockets for example: each
-    has a thread of its own beside ``thread_pool``. More are refused with 503."""
+    """Connections that applications may take over at the same time, WebSockets for example; more
+    are refused with 503. Each has a thread of its own beside ``thread_pool``, and so has, up to
+    the same number, a request whose application waits for a slow client."""
 
     keep_alive_timeout: float = 10.0
     """How long an idle connection stays open after an answer; 0 closes it with the answer."""
@@ -73,13 +74,15 @@ class Options:
 
     body_rate: int = 240
     """Bytes per second that a client has to send of a body on average, after the first
-    ``socket_timeout``; a slower one is refused with 408. 0 is any."""
+    ``socket_timeout``; a slower one is refused with 408. Time in which the application works does
+    not count. 0 is any, as it is with ``socket_timeout`` 0."""
 
     max_request_line_size: int = 16 * 1024
     """Longest request target; a longer one is refused with 414."""
 
     max_request_header_size: int = 64 * 1024
-    """Longest request head; a longer one is refused with 431."""
+    """Longest fields of a request together, their line ends included; more is refused with 431.
+    Chunk extensions, and a trailer, have the same limit."""
 
     max_request_body_size: int = 100 * 1024 * 1024
     """Longest request body; a longer one is refused with 413; 0 is without limit."""
@@ -90,7 +93,8 @@ class Options:
 
     stream_rate: int = 256 * 1024
     """Bytes per second from which on a longer body is streamed to the application. A slower one is
-    first collected in a temporary file, so that it holds no thread; 0 streams all."""
+    first collected in a temporary file, so that it holds no thread; a full disk refuses it with
+    507. 0 streams all."""
 
     response_buffer: int = 1024 * 1024
     """How much of an answer is kept for a client that takes it slowly. Applications that produce
@@ -133,7 +137,7 @@ class Options:
     """Path of the certificates between the server's and the root (PEM)."""
 
     ssl_ciphers: str = ""
-    """Ciphers for TLS 1.2, in OpenSSL's notation; "" is Python's choice."""
+    """Ciphers for TLS 1.2, in OpenSSL's notation; "" is the library's choice."""
 
     ssl_client_ca: str = ""
     """Path of the authorities (PEM) whose client certificates are accepted."""
@@ -149,7 +153,8 @@ class Options:
     """A ready context instead of all that: an :class:`ssl.SSLContext`, or one of pyOpenSSL."""
 
     ssl_module: str = "builtin"
-    """The TLS library: "builtin" is Python's, "pyopenssl" the package of that name."""
+    """The TLS library: "builtin" is Python's, "pyopenssl" the package of that name.
+    A ready context decides by itself."""
 
     processes: int = 1
     """Processes that serve the same address. More than one are forked when the server starts; one
@@ -182,6 +187,7 @@ class Options:
             raise ValueError(f"socket_mode must be like '0600', got {self.socket_mode!r}")
         if not self.server_name.isprintable() or not self.server_name.isascii():
             raise ValueError(f"server_name must be printable ASCII, got {self.server_name!r}")
+        _check_tls(self)
 
     @classmethod
     def of(cls, **given: Any) -> Options:
@@ -234,3 +240,23 @@ def _check(name: str, value: object) -> None:
     least = -1 if name in _UNLIMITED else 0
     if isinstance(value, (int, float)) and not least <= value < math.inf:
         raise ValueError(f"{name} must be {least} or more, got {value!r}")
+
+
+def _check_tls(options: Options) -> None:
+    """Refuse what would have no effect, as its absence would not be noticed."""
+    if options.ssl_context is not None:
+        return
+    if not options.ssl_certificate:
+        for name in ("ssl_private_key", "ssl_certificate_chain", "ssl_verify_client", "ssl_hosts"):
+            if getattr(options, name):
+                raise ValueError(f"{name} needs ssl_certificate")
+    if options.ssl_verify_client and not options.ssl_client_ca:
+        raise ValueError("ssl_verify_client needs ssl_client_ca")
+    if options.ssl_client_ca and not options.ssl_verify_client:
+        raise ValueError("ssl_client_ca needs ssl_verify_client")
+    pair: Any
+    for host, pair in options.ssl_hosts.items():
+        if not (isinstance(pair, (tuple, list)) and [type(path) for path in pair] == [str, str]):
+            raise TypeError(
+                f"ssl_hosts[{host!r}] must be the paths of certificate and key, got {pair!r}"
+            )

@@ -13,6 +13,7 @@ import select
 import selectors
 import socket
 import sys
+import threading
 from collections import deque
 from typing import Protocol
 
@@ -56,9 +57,9 @@ class _Waker:
             os.read(self.read_end, 4096)
 
     def close(self) -> None:
+        write_end, self._write_end = self._write_end, -1  # the number may soon be another file's
+        os.close(write_end)
         os.close(self.read_end)
-        os.close(self._write_end)
-        self._write_end = -1  # the number may soon be somebody else's
 
 
 if sys.platform == "linux":
@@ -136,6 +137,7 @@ class SelectorPoller:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._waker = _Waker()
+        self._turn = threading.Lock()  # a leader may be replaced while it waits
         self._changes: deque[tuple[int, int, Connection | socket.socket | None]] = deque()
         self._selector.register(self._waker.read_end, selectors.EVENT_READ)
 
@@ -160,18 +162,23 @@ class SelectorPoller:
         self._waker.wake()
 
     def wait(self, timeout: float | None) -> tuple[list[Connection], list[socket.socket]]:
-        self._apply()
         busy: list[Connection] = []
         listeners: list[socket.socket] = []
-        for key, _ in self._selector.select(timeout):
-            if key.data is None:
-                self._waker.drain()
-            elif isinstance(key.data, Connection):
-                # Ready until somebody reads it: out of the set, or the next wait would not wait.
-                self._selector.unregister(key.fd)
-                busy.append(key.data)
-            else:
-                listeners.append(key.data)
+        if self._turn.acquire(timeout != 0):
+            try:
+                self._apply()
+                for key, _ in self._selector.select(timeout):
+                    if key.data is None:
+                        self._waker.drain()
+                    elif isinstance(key.data, Connection):
+                        # Ready until somebody reads it: out of the set, or the next wait would
+                        # not wait.
+                        self._selector.unregister(key.fd)
+                        busy.append(key.data)
+                    else:
+                        listeners.append(key.data)
+            finally:
+                self._turn.release()
         return busy, listeners
 
     def _apply(self) -> None:

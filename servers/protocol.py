@@ -60,9 +60,10 @@ class Transport(Protocol):
         """
 
     def end(self) -> None:
-        """Tell the client that no more will come.
+        """Tell the client that no more will come; what it sends is not decrypted any more.
 
-        :raises OSError: if that cannot be said now.
+        :raises BlockingIOError: if that cannot be said now, but later.
+        :raises OSError: if the connection is broken.
         """
 
     def environ(self) -> dict[str, str]:

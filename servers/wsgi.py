@@ -27,6 +27,9 @@ _keys: dict[bytes, str] = {}
 CACHED = 1000
 """Field names whose environ key is remembered."""
 
+CACHEABLE = 64
+"""Length of the longest of them, as clients choose them."""
+
 
 class FileWrapper:
     """``wsgi.file_wrapper``: a file as an iterable of blocks, closed with the answer."""
@@ -59,7 +62,8 @@ class FileWrapper:
             position = file.tell()
         except (OSError, ValueError):
             return None
-        return descriptor, position, max(0, status.st_size - position)
+        left = status.st_size - position
+        return (descriptor, position, left) if left > 0 else None  # files in /proc claim none
 
 
 class WSGIGateway:
@@ -86,7 +90,7 @@ class WSGIGateway:
         host, port = address[:2] if isinstance(address, tuple) else ("", 80)
         if host in ("", "0.0.0.0", "::"):
             host = socket.gethostname()
-        self._template: Environ = {
+        self.template: Environ = {
             "SCRIPT_NAME": "",
             "SERVER_NAME": host,
             "SERVER_PORT": str(port),
@@ -101,20 +105,23 @@ class WSGIGateway:
             "wsgi.file_wrapper": FileWrapper,
         }
 
-    def exchange(self, framing: type[Exchange] = Exchange) -> type[Exchange]:
+    def exchange(self, *framing: type[Exchange]) -> type[Exchange]:
         """Return the class of the exchanges that this gateway answers.
 
-        :param framing: how answers look on the wire.
+        :param framing: how requests and answers look on the wire, if not as in HTTP.
         """
-        return type("WSGIExchange", (_WSGIExchange, framing), {"gateway": self})
+        return type("WSGIExchange", (*framing, WSGIExchange), {"gateway": self})
 
     def with_fields(self, exchange: Exchange) -> Environ:
         """Return what of the environ is the same while a client repeats its fields."""
-        environ = self._template.copy()
+        environ = self.template.copy()
         peer = exchange.conn.peer
         host, port = peer[:2] if isinstance(peer, tuple) else ("", "")
         environ["REMOTE_ADDR"] = host
         environ["REMOTE_PORT"] = str(port)
+        local = exchange.conn.local
+        if isinstance(local, tuple):
+            environ["SERVER_NAME"], environ["SERVER_PORT"] = local[0], str(local[1])
         if exchange.conn.transport is not None:
             environ["wsgi.url_scheme"] = "https"
             environ.update(exchange.conn.transport.environ())
@@ -137,22 +144,23 @@ class WSGIGateway:
 
     def _key(self, name: bytes) -> str:
         """Return the environ key of a field in lower case, "" for one that must not get in."""
+        cacheable = len(_keys) < CACHED and len(name) <= CACHEABLE
         if b"_" in name:
             # It would be taken for the one with a hyphen, which a proxy in front may have removed.
             key = ""
-            if len(_keys) < CACHED:
+            if cacheable:
                 text = f"request fields named {name.decode()!r} are dropped: '_' poses as '-'"
                 self.log(text, logging.WARNING, False)
         else:
             key = name.decode().upper().replace("-", "_")
             if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
                 key = "HTTP_" + key
-        if len(_keys) < CACHED:
+        if cacheable:
             _keys[name] = key
         return key
 
 
-class _WSGIExchange(Exchange):
+class WSGIExchange(Exchange):
     """An exchange that is answered by calling the application."""
 
     gateway: WSGIGateway
@@ -161,23 +169,35 @@ class _WSGIExchange(Exchange):
     def answer(self) -> None:
         gateway = self.gateway
         try:
-            result = gateway.app(self._environ(), self._start_response)
+            result = gateway.app(self.environ(), self._start_response)
             kind = type(result)
             if (kind is list or kind is tuple) and not self._written:
                 self._send_all(result)  # type: ignore[arg-type]  # it is one of the two
             else:
                 self._send_each(result)
-        except Disconnected:
+        except BaseException as exc:
+            self.fail(exc)
+
+    def fail(self, exc: BaseException) -> None:
+        """Make the best of an application that has raised an exception, or cannot be called.
+
+        :raises Disconnected: if that is what it was.
+        """
+        if self.taken_over is not None:
+            self.taken_over.fail(exc)
+            return
+        if isinstance(exc, Disconnected):
             self.abort()
-            raise
-        except ClientError as exc:
+            raise exc
+        if isinstance(exc, ClientError):
             self._give_up(exc.status, str(exc))
-        except (KeyboardInterrupt, SystemExit) as exc:
-            gateway.on_exit(exc)
+        elif isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            self.gateway.on_exit(exc)
             self._give_up("503 Service Unavailable", "The server is stopping.")
-        except BaseException:
+        else:
             what = f"{self.method} {self.target.decode('latin-1')!r}"
-            gateway.log(f"error in the application while it answered {what}", logging.ERROR, True)
+            text = f"error in the application while it answered {what}"
+            self.gateway.log(text, logging.ERROR, True)
             self._give_up("500 Internal Server Error", "The application failed.")
 
     def _give_up(self, status: str, reason: str) -> None:
@@ -196,6 +216,8 @@ class _WSGIExchange(Exchange):
             finally:
                 exc_info = None  # or this frame would be part of a cycle
         elif self.started:
+            if self.taken_over is not None:
+                return self._write
             raise RuntimeError("start_response was called twice, the second time without exc_info")
         self.start(status, headers)
         return self._write
@@ -243,7 +265,8 @@ class _WSGIExchange(Exchange):
             if close is not None:
                 close()
 
-    def _environ(self) -> Environ:
+    def environ(self) -> Environ:
+        """Return what an application is told of the request (PEP 3333)."""
         conn, headers, target = self.conn, self.headers, self.target
         memo = conn.memo
         if memo is None or memo[0] is not headers:
@@ -259,6 +282,10 @@ class _WSGIExchange(Exchange):
         environ["QUERY_STRING"] = query.decode("latin-1")
         environ["REQUEST_URI"] = environ["RAW_URI"] = (self.uri or target).decode("latin-1")
         environ["wsgi.input"] = self.body
+        if self.upgrade:
+            from cptoolkit.servers.upgrade import offer  # few servers see such a request
+
+            offer(self, environ)
         return environ
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import resource
 import socket
 import threading
 import time
@@ -11,8 +12,12 @@ import time
 import pytest
 
 from cptoolkit.servers import Options, Server
+from cptoolkit.servers import server as server_module
+from cptoolkit.servers.engine import Engine
+from cptoolkit.servers.errors import ClientError
 from cptoolkit.servers.exchange import Exchange, Site
 from cptoolkit.servers.http1 import HTTP1
+from cptoolkit.servers.poller import SelectorPoller, new_poller
 
 PATIENCE = 10.0
 """Seconds after which a test gives up waiting."""
@@ -132,6 +137,27 @@ def wait_until_fixture():
     return wait_until
 
 
+@pytest.fixture(params=[new_poller, SelectorPoller], ids=["best poller", "selectors"])
+def each_poller(request, monkeypatch):
+    """Run a test on both ways of polling."""
+
+    def engine(*args, **options):
+        return Engine(*args, poller=request.param, **options)
+
+    monkeypatch.setattr(server_module, "Engine", engine)
+
+
+@pytest.fixture
+def many_descriptors():
+    """Let this process have some thousands of sockets, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.fixture
 def calls():
     """The requests that reached ``app``, as (method, path, body)."""
@@ -153,7 +179,13 @@ def app(calls):
 
 
 @pytest.fixture
-def feed():
+def answers():
+    """What was sent on the connections of ``feed``."""
+    return []
+
+
+@pytest.fixture
+def feed(answers):
     """Return a function that gives pieces to HTTP/1.1, and returns the requests in them."""
 
     def feed(pieces, **options):
@@ -162,13 +194,17 @@ def feed():
         class Noting(Exchange):
             def answer(self):
                 path = self.target.partition(b"?")[0].decode()
-                seen.append((self.method, path, self.body.read()))
+                try:
+                    seen.append((self.method, path, self.body.read()))
+                except ClientError as exc:
+                    self.refuse(exc.status, str(exc))
+                    return
                 self.start("200 OK", [])
                 self.respond(b"")
 
         site = Site(options=Options(**options), log=print)
         site.exchange = Noting
-        conn = Wire(pieces)
+        conn = Wire(pieces, answers)
         protocol = HTTP1(conn, site)
         while conn.pieces and conn.open:
             protocol.feed(conn.pieces.pop(0))
@@ -189,8 +225,9 @@ class Wire:
     memo = None
     deadline = 0.0
 
-    def __init__(self, pieces):
+    def __init__(self, pieces, sent):
         self.pieces = [piece for piece in pieces if piece]
+        self.sent = sent
         self.open = True
         self.engine = self
 
@@ -199,6 +236,7 @@ class Wire:
 
     def send(self, data):
         assert data.startswith(b"HTTP/1.1 ")
+        self.sent.append(data)
 
     def receive(self):
         return self.pieces.pop(0) if self.pieces else b""

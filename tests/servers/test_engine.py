@@ -11,22 +11,13 @@ import time
 import pytest
 
 from cptoolkit.servers import acceptor as acceptor_module
-from cptoolkit.servers import watch as watch_module
 from cptoolkit.servers import server as server_module
-from cptoolkit.servers.engine import Engine
-from cptoolkit.servers.poller import SelectorPoller, new_poller
+from cptoolkit.servers import watch as watch_module
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-@pytest.fixture(params=[new_poller, SelectorPoller], ids=["best poller", "selectors"], autouse=True)
-def poller(request, monkeypatch):
-    """Run every test on both ways of polling."""
-
-    def engine(*args):
-        return Engine(*args, poller=request.param)
-
-    monkeypatch.setattr(server_module, "Engine", engine)
+pytestmark = pytest.mark.usefixtures("each_poller")
 
 
 def hello(environ, start_response):
@@ -119,7 +110,7 @@ def test_pool_grows_while_all_are_blocked_and_shrinks_again(
     gate.go.set()
     assert [client.answer().status for client in clients] == [200] * 5
     assert gate.most == 3
-    wait_until(lambda: len(served.server._engine._workers) == 1)
+    wait_until(lambda: served.server._engine.crew.strength == 1)
     assert served.get().body == b"hello"
 
 
@@ -332,7 +323,6 @@ def test_clients_that_reset_at_any_stage_leave_nothing_behind(serve_app, wait_un
 
 def test_want_of_descriptors_pauses_accepting_and_recovers(serve_app, monkeypatch):
     monkeypatch.setattr(acceptor_module, "DEAF_TIME", 0.05)
-    served = serve_app(hello)
     failures = []
 
     class Poor(socket.socket):
@@ -342,17 +332,15 @@ def test_want_of_descriptors_pauses_accepting_and_recovers(serve_app, monkeypatc
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             return super().accept()
 
-    served.close()
-    listening = Poor()
-    listening.bind(("127.0.0.1", 0))
-    listening.listen()
-    served = serve_app(hello, socket=listening, header_timeout=0.1)
-    assert served.get().body == b"hello"
-    assert [text for _, text in served.logged] == [
-        "cannot accept connections: [Errno 24] Too many open files"
-    ] * 3
-    served.close()
-    listening.close()
+    with Poor() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        served = serve_app(hello, socket=listening, header_timeout=0.1)
+        assert served.get().body == b"hello"
+        served.close()
+    assert served.logged == [
+        ("ERROR", "cannot accept connections: [Errno 24] Too many open files")  # told once
+    ]
 
 
 def test_error_in_the_protocol_costs_a_connection_and_no_thread(serve_app, monkeypatch):

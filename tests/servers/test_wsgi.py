@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import logging
-from wsgiref.validate import validator
 
 import pytest
 
@@ -42,141 +42,6 @@ def answering(body, status="200 OK", headers=PLAIN):
         return body() if callable(body) else body
 
     return app
-
-
-# -- environ ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def environ_of(serve_app):
-    """Return a function that sends a request and returns the environ it makes."""
-
-    def environ_of(data, **options):
-        seen = []
-
-        def app(environ, start_response):
-            seen.append(environ)
-            start_response("204 No Content", [])
-            return []
-
-        served = serve_app(app, **options)
-        served.connect().send(data).answer()
-        seen[0]["test.address"] = served.server.bound_addr
-        return seen[0]
-
-    return environ_of
-
-
-def test_environ_tells_the_request(environ_of):
-    head = b"Host: a:1\r\nX-Y: 1\r\nx-y: 2\r\nCookie: a=1\r\nCookie: b=2\r\nContent-Type: t/p\r\n"
-    environ = environ_of(
-        b"POST /a%20%e9/b?c=%20&d HTTP/1.1\r\n" + head + b"Content-Length: 2\r\n\r\nhi"
-    )
-    expected = {
-        "REQUEST_METHOD": "POST",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": "/a \xe9/b",
-        "QUERY_STRING": "c=%20&d",
-        "REQUEST_URI": "/a%20%e9/b?c=%20&d",
-        "RAW_URI": "/a%20%e9/b?c=%20&d",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": "a:1",
-        "HTTP_X_Y": "1, 2",
-        "HTTP_COOKIE": "a=1; b=2",
-        "CONTENT_TYPE": "t/p",
-        "CONTENT_LENGTH": "2",
-    }
-    assert {key: environ.get(key) for key in expected} == expected
-    assert "HTTP_CONTENT_LENGTH" not in environ
-
-
-def test_environ_tells_the_server_and_the_client(environ_of):
-    environ = environ_of(GET, server_name="here/1")
-    assert environ["SERVER_SOFTWARE"] == "here/1"
-    assert (environ["SERVER_NAME"], int(environ["SERVER_PORT"])) == environ["test.address"]
-    assert environ["REMOTE_ADDR"] == "127.0.0.1"
-    assert int(environ["REMOTE_PORT"]) > 0
-    assert environ["wsgi.url_scheme"] == "http"
-    assert (environ["wsgi.multithread"], environ["wsgi.multiprocess"]) == (True, False)
-    assert environ["wsgi.input_terminated"] is True
-
-
-def test_authority_of_an_absolute_target_is_the_host(environ_of):
-    environ = environ_of(b"GET http://b:8/x?y HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert environ["HTTP_HOST"] == "b:8"
-    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/x", "y")
-    assert environ["REQUEST_URI"] == "http://b:8/x?y"
-
-
-def test_asterisk_has_an_empty_path(environ_of):
-    environ = environ_of(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert (environ["PATH_INFO"], environ["REQUEST_URI"]) == ("", "*")
-
-
-def test_name_with_underscore_is_dropped_and_logged_once(serve_app):
-    seen = []
-
-    def app(environ, start_response):
-        seen.append(environ.get("HTTP_X_TEST_ADDRESS"))
-        start_response("204 No Content", [])
-        return []
-
-    served = serve_app(app)
-    fields = b"X-Test-Address: mine\r\nX_Test_Address: yours\r\nX-Test_Address: theirs\r\n"
-    client = served.connect()
-    for _ in range(3):
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n").answer()
-    assert seen == ["mine"] * 3
-    assert sum("'x_test_address'" in text for _, text in served.logged) == 1
-
-
-def test_repeated_fields_belong_to_their_own_request(serve_app):
-    seen = []
-
-    def app(environ, start_response):
-        seen.append((environ["PATH_INFO"], environ["QUERY_STRING"], environ.get("HTTP_X")))
-        environ["HTTP_X"] = "spoilt"
-        start_response("204 No Content", [])
-        return []
-
-    client = serve_app(app).connect()
-    for path, x in [(b"/1", b"a"), (b"/2?q", b"a"), (b"/3%41", b"b"), (b"/4", b"b"), (b"/5", b"b")]:
-        client.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nX: " + x + b"\r\n\r\n").answer()
-    assert seen == [("/1", "", "a"), ("/2", "q", "a"), ("/3A", "", "b"), ("/4", "", "b"),
-                    ("/5", "", "b")]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "words", [b"GET /a#b", b"GET /a b", b"GET  /", b"GET /\xe9", b"GET a", b"g /"]
-)
-def test_repeated_fields_do_not_excuse_the_request_line(serve_app, words):
-    client = serve_app(answering([b"ok"])).connect()
-    block = b"\r\nHost: a\r\n\r\n"
-    for _ in range(2):
-        assert client.send(b"GET / HTTP/1.1" + block).answer().status == 200
-    assert client.send(words + b" HTTP/1.1" + block).answer().status in (400, 501)
-
-
-@pytest.mark.parametrize("request_", [
-    GET, b"HEAD /a%20b?c HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe\nlo",
-    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe\nlo\r\n0\r\n\r\n",
-    b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
-], ids=["GET", "HEAD", "length", "chunked", "asterisk"])  # fmt: skip
-def test_validator_finds_nothing(serve_app, request_):
-    @validator
-    def app(environ, start_response):
-        stream = environ["wsgi.input"]
-        text = stream.readline() + b"".join(stream) + stream.read(3)
-        environ["wsgi.errors"].write("")
-        write = start_response("200 OK", [("Content-Type", "text/plain")])
-        write(b"<")
-        return iter([text, b">"])
-
-    served = serve_app(app)
-    answer = served.connect().send(request_).answer(request_[:4].strip().decode())
-    assert answer.status == 200
-    assert served.logged == []
 
 
 # -- the body's framing -------------------------------------------------------------------------
@@ -242,7 +107,7 @@ def test_head_has_the_fields_of_get_and_no_body(serve_app, body, promise):
     assert client.send(GET).answer().body == b"hello"
 
 
-@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("status", ["204 No Content", "205 Reset Content", "304 Not Modified"])
 @pytest.mark.parametrize("body", [[b"hello"], lambda: iter([b"hello"])])
 def test_answer_without_content_has_no_body_byte(serve_app, status, body):
     client = serve_app(answering(body, status, [])).connect().send(GET)
@@ -255,6 +120,16 @@ def test_204_has_no_length_and_304_that_of_the_200(serve_app):
     fields = [("Content-Length", "5")]
     assert serve_app(answering([], "204 No", fields)).get().headers["Content-Length"] is None
     assert serve_app(answering([], "304 No", fields)).get().headers["Content-Length"] == "5"
+
+
+@pytest.mark.parametrize("fields", [[], [("Content-Length", "5")]], ids=["none", "promised"])
+@pytest.mark.parametrize("body", [[b"hello"], lambda: iter([b"hello"])], ids=["list", "iterator"])
+def test_205_has_a_length_of_zero(serve_app, body, fields):
+    served = serve_app(answering(body, "205 Reset Content", fields))
+    client = served.connect()
+    for _ in range(2):  # RFC 9110, section 15.3.6
+        assert client.send(GET).answer().headers.get_all("Content-Length") == ["0"]
+    assert served.logged == []
 
 
 def test_body_longer_than_promised_is_cut(serve_app):
@@ -388,6 +263,29 @@ def test_error_after_the_head_is_raised_again(serve_app):
     answer = served.talk(GET)
     assert answer.endswith(b"5\r\nbegun\r\n")  # and no last chunk
     assert str(raised[0]) == "mine"
+
+
+@pytest.mark.parametrize("connection", [b"", b"Connection: keep-alive\r\n"], ids=["", "kept"])
+def test_unframed_answer_that_fails_is_reset_lest_it_seem_whole(serve_app, connection):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"half"
+        raise ValueError
+
+    client = serve_app(app).connect().send(b"GET / HTTP/1.0\r\n" + connection + b"\r\n")
+    with pytest.raises(ConnectionResetError):
+        client.rest()
+
+
+@pytest.mark.parametrize("fields", [[], [("Content-Length", "9")]], ids=["chunks", "length"])
+def test_framed_answer_that_fails_ends_before_its_end(serve_app, fields):
+    def app(environ, start_response):
+        start_response("200 OK", fields)
+        yield b"half"
+        raise ValueError
+
+    with pytest.raises(http.client.IncompleteRead):
+        serve_app(app).connect().send(GET).answer()
 
 
 BAD_FIELDS = [

@@ -6,10 +6,11 @@ import io
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cptoolkit.servers.body import Body
+from cptoolkit.servers import body as body_module
+from cptoolkit.servers.body import LARGE, Body
 from cptoolkit.servers.errors import Disconnected
 
 TEXT = b"one\ntwo\n\nthree" * 30
@@ -77,11 +78,14 @@ def test_no_body_reads_as_empty(serve_app, read):
         assert seen == []
 
 
+@pytest.mark.parametrize("large", [2, LARGE], ids=["in pieces", "as one"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     pieces=st.lists(st.binary(max_size=6).map(lambda b: b.replace(b"\1", b"\n"))),
     steps=st.lists(st.tuples(st.sampled_from(["read", "readline"]), st.integers(-1, 9))),
 )
-def test_any_reading_of_any_pieces_is_that_of_a_file(pieces, steps):
+def test_any_reading_of_any_pieces_is_that_of_a_file(monkeypatch, large, pieces, steps):
+    monkeypatch.setattr(body_module, "LARGE", large)
     left = list(pieces)
 
     def pull():
@@ -91,6 +95,7 @@ def test_any_reading_of_any_pieces_is_that_of_a_file(pieces, steps):
     file = io.BytesIO(b"".join(pieces))
     for method, size in steps:
         assert getattr(body, method)(size) == getattr(file, method)(size)
+        assert body.buffered == body.received - file.tell()
     assert body.read() == file.read()
 
 
