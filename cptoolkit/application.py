@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Dispatch = Callable[[str], Any]
 
+NO_APPLICATION = b"There is no application here."
+"""What a tree answers with status 404."""
+
 
 class Application:
     """An object tree as a WSGI application (reference, 5.9.1).
@@ -156,6 +159,19 @@ class Application:
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, without the pipeline."""
+        response, body = self.answer(environ)
+        try:
+            start_response(response.status, response.headerlist)
+        except BaseException:
+            close(body)
+            raise
+        return body
+
+    def answer(self, environ: WSGIEnvironment) -> tuple[Response, Iterable[bytes]]:
+        """Answer a request, for servers that need no WSGI.
+
+        :returns: the response, and what to send as its body and then close, if that can be closed.
+        """
         request = self.request_class(environ)
         request.app = self
         response = self.response_class()
@@ -199,12 +215,7 @@ class Application:
             raise
         finally:
             current.reset(token)
-        try:
-            start_response(response.status, response.headerlist)
-        except BaseException:
-            close(body)
-            raise
-        return body
+        return response, body
 
     def _follow(self, redirect: InternalRedirect) -> tuple[Request, Response]:
         """Answer with what the path of an internal redirect answers."""
@@ -425,24 +436,32 @@ class Tree:
         if len(apps) == 1 and "" in apps and not above:
             served: Iterable[bytes] = apps[""](environ, start_response)
             return served
-        path = above + environ.get("PATH_INFO", "")
+        app, environ = self.resolve(environ)
+        if app is None:
+            length = str(len(NO_APPLICATION))
+            fields = [("Content-Type", "text/plain;charset=utf-8"), ("Content-Length", length)]
+            start_response("404 Not Found", fields)
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else [NO_APPLICATION]
+        served = app(environ, start_response)
+        return served
+
+    def resolve(self, environ: WSGIEnvironment) -> tuple[Any, WSGIEnvironment]:
+        """The application with the longest mount point on a request's path, and its environ.
+
+        :returns: None and the environ unchanged if there is no such application.
+        """
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if "//" in path:
             path = urljoin(path)
         decoded = path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
         script_name = self.script_name(decoded.rstrip("/"))
         if script_name is None:
-            body = [] if environ["REQUEST_METHOD"] == "HEAD" else [b"There is no application here."]
-            start_response(
-                "404 Not Found",
-                [("Content-Type", "text/plain;charset=utf-8"), ("Content-Length", "29")],
-            )
-            return body
+            return None, environ
         environ = environ.copy()
         mounted = script_name.encode().decode("latin-1")
         environ["SCRIPT_NAME"] = mounted
         environ["PATH_INFO"] = path[len(mounted) :]
-        served = apps[script_name](environ, start_response)
-        return served
+        return self.apps[script_name], environ
 
 
 tree = Tree()

@@ -42,6 +42,7 @@ commands:
 examples:
   cptoolkit run hello:Root
   cptoolkit -c site.conf -e production -i blog -i forum -p site.pid
+  cptoolkit -c site.conf -i blog --fastcgi
 """
 
 
@@ -111,7 +112,11 @@ def _serve_modules(arguments: argparse.Namespace) -> None:
     _extend_path(arguments.paths)
     for name in arguments.imports:
         import_module(name)
-    _configure(arguments, _only_application(tree.apps), {})
+    settings: dict[str, Any] = {}
+    if arguments.protocol is not None:
+        # CherryPy's command does without the autoreloader then, too: a web server is in front.
+        settings = {"server.protocol": arguments.protocol, "engine.autoreload.on": False}
+    _configure(arguments, _only_application(tree.apps), settings)
     _serve(arguments)
 
 
@@ -274,6 +279,12 @@ def _site_parser() -> _Parser:
         "-i", "--import", metavar="MODULE", action="append", default=[], dest="imports",
         help="import this module, which mounts its applications; may be repeated",
     )  # fmt: skip
+    protocols = parser.add_mutually_exclusive_group()
+    for flag, name, shown in (("-f", "fastcgi", "FastCGI"), ("-s", "scgi", "SCGI")):
+        protocols.add_argument(
+            flag, f"--{name}", dest="protocol", action="store_const", const=name,
+            help=f"speak {shown}, for a web server in front, instead of HTTP",
+        )  # fmt: skip
     version = f"cptoolkit {__version__} on Python {platform.python_version()}"
     parser.add_argument("--version", action="version", version=version)
     return parser
