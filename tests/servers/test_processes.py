@@ -1,0 +1,457 @@
+"""serve(processes=N): a parent that watches, and processes that serve."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from cptoolkit.servers import Server, serve
+
+PATIENCE = 20
+
+SCRIPT = r"""
+import ctypes, logging, os, socket, sys, threading, time
+from cptoolkit.servers import Server, processes, serve
+
+logging.basicConfig(level=logging.DEBUG, format="log: %(message)s", stream=sys.stdout)
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/die":
+        os._exit(3)
+    if path == "/slow":
+        os.write(1, b"inside\n")  # whole, whoever else is writing
+        time.sleep(float(environ["QUERY_STRING"]))
+    if path == "/exit":
+        raise SystemExit(int(environ["QUERY_STRING"]))
+    if path == "/orphan":  # leave a child of a child behind, and tell its number
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            pid = os.fork()
+            if pid:
+                os.write(writer, b"%d" % pid)
+            os._exit(0)
+        os.wait()
+        start_response("200 OK", [])
+        return [os.read(reader, 100)]
+    start_response("200 OK", [("X-Parent", str(os.getppid()))])
+    return [b"%d" % os.getpid()]
+
+listening = None
+port = int(sys.argv[1])
+print("parent", os.getpid(), flush=True)
+processes.RESPAWN_TIME = 0.05
+{before}
+options = {options}
+serve(app, port=port, processes=2, socket=listening, **options)
+print("after serve", flush=True)
+"""
+
+
+class Site:
+    """A program that serves in several processes, and what it prints."""
+
+    def __init__(self, folder, options, before):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.address = probe.getsockname()
+        path = folder / f"site{self.address[1]}.py"
+        path.write_text(SCRIPT.replace("{before}", before).replace("{options}", repr(options)))
+        self.process = subprocess.Popen(
+            [sys.executable, str(path), str(self.address[1])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = []
+        self._lines = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip())
+        self._lines.put(None)
+
+    def wait_for(self, text):
+        while True:
+            line = self._lines.get(timeout=PATIENCE)
+            assert line is not None, self.output
+            self.output.append(line)
+            if text in line:
+                return line
+
+    def send(self, data):
+        client = socket.create_connection(self.address, PATIENCE)
+        client.sendall(data)
+        return client
+
+    def get(self, path="/"):
+        """Return the body of an answer, None if there is none."""
+        request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        with self.send(request.encode()) as client, client.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+        return body.decode() if head.startswith(b"HTTP/1.1 200 ") else None
+
+    def pids(self, count=2, besides=()):
+        """Return the numbers of that many processes, once they answer."""
+        found = set()
+        deadline = time.monotonic() + PATIENCE
+        while len(found) < count:
+            assert time.monotonic() < deadline, found
+            with contextlib.suppress(OSError):
+                pid = self.get()
+                if pid and int(pid) not in besides:
+                    found.add(int(pid))
+        return found
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def end(self):
+        """Return the exit status."""
+        status = self.process.wait(PATIENCE)
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            self.output.append(line)
+        return status
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Return a function that starts a site and waits until it serves."""
+    sites = []
+
+    def start(ready=True, before="", **options):
+        site = Site(tmp_path, options, before)
+        sites.append(site)
+        site.wait_for("parent")
+        if ready:
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                assert time.monotonic() < deadline
+                assert site.process.poll() is None, site.end()
+                with contextlib.suppress(ConnectionRefusedError):
+                    site.get()
+                    break
+        return site
+
+    yield start
+    for site in sites:
+        site.kill()
+
+
+def state(task):
+    """The state of a process or thread as proc(5) tells it, Z if it is no more."""
+    try:
+        with open(f"/proc/{task}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+
+
+def gone(pid):
+    return state(pid) == "Z"
+
+
+def stopped(pid):
+    return all(state(f"{pid}/task/{thread}") == "T" for thread in os.listdir(f"/proc/{pid}/task"))
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "never came true"
+        threading.Event().wait(0.005)
+
+
+def test_processes_share_the_requests_and_the_parent_serves_none(site):
+    running = site()
+    pids = running.pids()
+    assert len(pids) == 2
+    assert running.process.pid not in pids
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_to_the_parent_finishes_requests_and_ends_all(site, number):
+    running = site()
+    pids = running.pids()
+    clients = [running.send(b"GET /slow?0.3 HTTP/1.0\r\n\r\n") for _ in range(4)]
+    for _ in clients:
+        running.wait_for("inside")
+    running.signal(number)
+    for client in clients:
+        with client, client.makefile("rb") as answer:
+            assert answer.read().startswith(b"HTTP/1.1 200 ")
+    assert running.end() == 0
+    assert running.output[-1] == "after serve"
+    assert running.output.count("after serve") == 1
+    assert all(map(gone, pids))
+
+
+def test_ctrl_c_in_a_terminal_reaches_all_and_is_no_error(site):
+    running = site()
+    running.pids()
+    os.killpg(running.process.pid, signal.SIGINT)
+    assert running.end() == 0
+    assert "Traceback" not in "\n".join(running.output)
+
+
+def test_process_that_dies_is_replaced(site):
+    running = site()
+    pids = running.pids()
+    with contextlib.suppress(OSError):
+        running.get("/die")
+    line = running.wait_for("starting another one")
+    assert " ended with status 3: " in line
+    assert len(running.pids() & pids) == 1
+    [other] = running.pids() & pids
+    os.kill(other, signal.SIGKILL)
+    assert f"process {other} was killed by signal 9: " in running.wait_for("starting another one")
+    assert not running.pids() & pids
+
+
+def test_connections_wait_for_the_successor_of_a_process(site):
+    running = site()
+    pids = running.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: all(map(stopped, pids)))
+    clients = [running.send(b"GET / HTTP/1.0\r\n\r\n") for _ in range(20)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for client in clients:
+        with client, client.makefile("rb") as answer:
+            assert answer.read().startswith(b"HTTP/1.1 200 ")
+
+
+def test_sigterm_to_a_process_replaces_it(site):
+    running = site()
+    pids = running.pids()
+    os.kill(min(pids), signal.SIGTERM)
+    assert " ended with status 0: " in running.wait_for("starting another one")
+    assert len(running.pids()) == 2
+
+
+def test_first_process_that_does_not_come_up_ends_all_and_is_told_once(site):
+    running = site(ready=False, before="Server.prepare = abs")
+    assert running.end() == 1
+    output = "\n".join(running.output)
+    assert output.count("TypeError: abs()") == 1
+    assert "ended with status 1 before it was ready" in output
+    assert "after serve" not in output
+
+
+def test_processes_that_die_at_once_are_not_started_all_the_time(site):
+    before = (
+        "import cptoolkit.servers.processes as processes, cptoolkit.servers.serving as serving;"
+    )
+    before += "processes.RESPAWN_TIME = 0.3; serving.Server.serve = lambda self: os._exit(1)"
+    running = site(ready=False, before=before)
+    began = time.monotonic()
+    for _ in range(6):  # three rounds of two processes
+        running.wait_for("starting another one")
+    assert time.monotonic() - began > 0.6
+
+
+@pytest.mark.parametrize("status", [0, 5])
+def test_exit_of_the_application_ends_all(site, status):
+    running = site()
+    pids = running.pids()
+    running.get(f"/exit?{status}")
+    assert running.end() == status
+    assert all(map(gone, pids))
+
+
+def test_handler_that_never_returns_does_not_keep_the_site_from_its_end(site):
+    running = site(shutdown_timeout=0.1)
+    client = running.send(b"GET /slow?100 HTTP/1.0\r\n\r\n")
+    running.wait_for("inside")
+    began = time.monotonic()
+    running.signal(signal.SIGTERM)
+    assert running.end() == 0
+    assert time.monotonic() - began < 3
+    client.close()
+
+
+def test_process_that_does_not_end_is_killed(site):
+    before = "Server.stop = lambda self: None; processes.GRACE = 0"
+    running = site(before=before, shutdown_timeout=0)
+    running.pids()
+    running.signal(signal.SIGTERM)
+    assert running.end() == 0
+    killed = [line for line in running.output if "did not end in time and was killed" in line]
+    assert len(killed) == 2
+
+
+def test_old_process_that_does_not_end_is_killed(site):
+    running = site(
+        before="Server.stop = lambda self: None; processes.GRACE = 0", shutdown_timeout=0
+    )
+    old = running.pids()
+    running.signal(signal.SIGHUP)
+    for _ in old:
+        running.wait_for("did not end in time and was killed")
+    wait_until(lambda: all(map(gone, old)))
+    assert not running.pids() & old
+
+
+def test_second_ctrl_c_ends_all_at_once(site):
+    running = site(shutdown_timeout=100)
+    client = running.send(b"GET /slow?100 HTTP/1.0\r\n\r\n")
+    running.wait_for("inside")
+    running.signal(signal.SIGINT)
+    wait_until(lambda: refuses(running.address))
+    running.signal(signal.SIGINT)
+    assert running.end() == 0
+    client.close()
+
+
+def refuses(address):
+    try:
+        socket.create_connection(address, PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        pass  # it was closed while we waited in its queue
+    return False
+
+
+def test_sighup_replaces_all_processes_and_refuses_nobody(site):
+    running = site()
+    before = running.pids()
+    answered, failed, stop = [], [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            try:
+                (answered if running.get() else failed).append(1)
+            except OSError as exc:
+                failed.append(exc)
+
+    asking = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in asking:
+        thread.start()
+    running.signal(signal.SIGHUP)
+    after = running.pids(besides=before)
+    wait_until(lambda: all(map(gone, before)))
+    stop.set()
+    for thread in asking:
+        thread.join(PATIENCE)
+    assert len(after) == 2
+    assert failed == []
+    assert answered
+    running.signal(signal.SIGTERM)
+    assert running.end() == 0
+
+
+def test_sighup_finishes_the_requests_of_old_processes(site):
+    running = site()
+    old = running.pids()
+    client = running.send(b"GET /slow?0.5 HTTP/1.0\r\n\r\n")
+    running.wait_for("inside")
+    running.signal(signal.SIGHUP)
+    running.pids(besides=old)
+    with client, client.makefile("rb") as answer:
+        assert int(answer.read().rpartition(b"\r\n")[2]) in old
+
+
+def test_death_of_the_parent_ends_all(site):
+    running = site()
+    pids = running.pids()
+    running.signal(signal.SIGKILL)
+    wait_until(lambda: all(map(gone, pids)))
+    socket.create_server(running.address).close()
+
+
+def test_parent_buries_orphans_as_process_1_has_to(site):
+    PR_SET_CHILD_SUBREAPER = 36  # prctl(2): what makes a process like process 1 in this
+    running = site(before=f"assert ctypes.CDLL(None).prctl({PR_SET_CHILD_SUBREAPER}, 1) == 0")
+    orphan = running.get("/orphan")
+    wait_until(lambda: not os.path.exists(f"/proc/{orphan}"))
+
+
+def test_given_socket_is_shared(site):
+    before = "listening = socket.create_server(('127.0.0.1', port)); port = 0"
+    assert len(site(before=before).pids()) == 2
+
+
+def test_unix_socket_is_shared_and_removed_at_the_end(site, tmp_path):
+    path = str(tmp_path / "s")
+    running = site(ready=False, socket_file=path)
+    wait_until(lambda: os.path.exists(path))
+    found = set()
+
+    def ask():
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            client.connect(path)
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            found.add(client.makefile("rb").read().rpartition(b"\r\n")[2])
+        return len(found) == 2
+
+    wait_until(ask)
+    running.signal(signal.SIGTERM)
+    assert running.end() == 0
+    assert not os.path.exists(path)
+
+
+def test_port_in_use_is_told_before_anything_is_forked(site):
+    first = site()
+    with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{first.address[1]}: .* in use"):
+        serve(print, port=first.address[1], processes=2)
+
+
+def test_several_processes_need_the_main_thread():
+    raised = []
+
+    def run():
+        try:
+            serve(print, port=0, processes=2)
+        except RuntimeError as exc:
+            raised.append(str(exc))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(PATIENCE)
+    assert raised == ["several processes can only be started by the main thread"]
+
+
+def test_server_by_itself_is_one_process():
+    with pytest.raises(RuntimeError, match=r"a Server is one process: call serve\(\)"):
+        Server(print, port=0, processes=2).serve()
+
+
+def test_handlers_of_signals_are_given_back():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGCHLD)}
+    code = (
+        "import os, signal\n"
+        "from cptoolkit.servers import serve\n"
+        "before = [signal.getsignal(n) for n in (1, 2, 15, 17)]\n"
+        "os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), 15))\n"
+        "serve(print, port=0, processes=2)\n"
+        "assert [signal.getsignal(n) for n in (1, 2, 15, 17)] == before\n"
+        "assert signal.set_wakeup_fd(-1) == -1\n"
+        "assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {n: signal.getsignal(n) for n in before} == before
