@@ -11,6 +11,7 @@ from cptoolkit.session_tool import SessionsTool
 from cptoolkit.static_tool import StaticTool
 from cptoolkit.timeout_tool import TimeoutTool
 from cptoolkit.toolbox import ErrorTool, Tool, Toolbox
+from cptoolkit.websocket_tool import WebSocketTool
 
 tools = Toolbox("tools")
 
@@ -71,4 +72,5 @@ tools.stats = LayerTool(
 )
 tools.timeout = TimeoutTool("before_handler", "Timeout", priority=100)
 tools.trailing_slash = Tool("before_handler", functions.trailing_slash, priority=60)
+tools.websocket = WebSocketTool()
 tools.xmlrpc = XMLRPCTool()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cptoolkit.middleware.sessions.layer import Sessions as Sessions
     from cptoolkit.middleware.timeout import Timeout as Timeout
     from cptoolkit.middleware.virtual_host import VirtualHost as VirtualHost
+    from cptoolkit.middleware.websocket import WebSocket as WebSocket
 
 HOMES = {
     "Accept": "accept",
@@ -70,6 +71,7 @@ HOMES = {
     "Stats": "observing.stats",
     "Timeout": "timeout",
     "VirtualHost": "virtual_host",
+    "WebSocket": "websocket",
 }
 """The module of each component."""
 

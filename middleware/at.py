@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,9 @@ class At(Layer):
         below = self.below
         if not callable(below):
             raise TypeError(f"below must be a WSGI application, got {below!r}")
-        if isinstance(below, Layer):
-            self._below = below.respond
-        else:
-            self._below = asking(below)
+        self._below: Callable[[Request], Response] = (
+            below.respond if isinstance(below, Layer) else asking(below)
+        )
 
     def respond(self, request: Request) -> Response:
         """Answer a request with that of the two applications which its path is meant for."""
