@@ -55,8 +55,8 @@ class Application:
     """Settings by path: ``{"/static": {"tools.staticdir.on": True}}``."""
     namespaces: NamespaceSet
     """Handlers of config namespaces, run when config is merged (reference, 6.3.2)."""
-    toolboxes: ObservedDict
-    """Toolboxes by namespace."""
+    toolboxes: ObservedDict = ObservedDict({"tools": tools})
+    """Toolboxes by namespace. What the class has, all applications get that are made later."""
     log: LogManager
     relative_urls: bool = False
     """Whether :func:`cptoolkit.url` makes relative URLs."""
@@ -72,7 +72,7 @@ class Application:
         self.namespaces = NamespaceSet()
         self.namespaces["log"] = lambda name, value: setattr(self.log, name, value)
         self.namespaces["wsgi"] = self._configure_wsgi
-        self.toolboxes = ObservedDict({"tools": tools})
+        self.toolboxes = ObservedDict(self.toolboxes)
         self.layers: dict[LayerTool, list[tuple[dict[str, Any], Layer]]] = {}
         """The layers that serve this application's tools, and the options that each is made of."""
         self.config = AppConfig()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from cptoolkit.config_inspection import CheckerWarning, is_section, plain_warnings, warn
+from cptoolkit.default_tools import tools
 from cptoolkit.handler_search import may_answer
 from cptoolkit.middleware.nearest import did_you_mean, nearest
 from cptoolkit.value_checks import ValueChecks
@@ -168,10 +169,11 @@ class Checker(ValueChecks):
         """Tell of namespaces, tools and keys that do not exist but look like ones that do."""
         known = {namespace: set(keys) for namespace, keys in self.known().items()}
         site = {*getattr(self.config, "namespaces", ()), *known, *self.extra_config_namespaces}
-        toolboxes: dict[str, Any] = {}
+        toolboxes: dict[str, Any] = {"tools": tools}  # also where all is grafted, and no app
         for _, app in self._apps():
             site.update(self._namespaces(app))
             toolboxes |= app.toolboxes
+        site |= toolboxes.keys()
         for key, value in self.config.items():
             if not is_section(key, value):
                 self._check_name(key, "the global config", site, toolboxes, known)

@@ -2,40 +2,44 @@
 
 The documented imports resolve under ``cptoolkit.`` always, ``cptoolkit._cptools`` for instance,
 and under ``cherrypy.`` after :func:`install_as_cherrypy`. ``python -m cptoolkit.compat SCRIPT
-[arguments]`` runs a program that way without a change to it.
+[arguments]`` runs a program that way without a change to it, and so does ``python -m
+cptoolkit.compat -m MODULE [arguments]``.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import runpy
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
 
-from cptoolkit.middleware.nearest import did_you_mean
-from cptoolkit.module_aliases import PACKAGE, SameModule
+from cptoolkit.module_aliases import PACKAGE, PackageAliasFinder
+
+CHERRYPY_VERSION = "18.10.0"
+"""What ``cherrypy.__version__`` says: the version whose behaviour this toolkit goes by."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "_cache": ("caching_functions",),
     "_cpchecker": ("checks",),
-    "_cpcompat": ("compat",),
+    "_cpcompat": ("native_text",),
     "_cpconfig": ("configuration",),
     "_cpdispatch": ("dispatch",),
     "_cperror": ("http.errors", "http.error_pages"),
     "_cplogging": ("logs",),
+    "_cpnative_server": ("native_server",),
     "_cpreqbody": ("http.body", "http.forms", "http.reader"),
     "_cprequest": ("http.request", "http.response", "hooks"),
     "_cpserver": ("process.httpserver",),
-    "_cptools": ("toolbox", "xmlrpc"),
+    "_cptools": ("toolbox", "tool_classes", "xmlrpc"),
     "_cptree": ("application",),
     "_cpwsgi": ("middleware.virtual_host", "wsgi_pipeline"),
+    "_cpwsgi_server": ("wsgi_server",),
     "_helper": ("decorators", "urls"),
+    "_json": ("native_text",),
     "lib": ("lib_functions",),
     "lib.auth_basic": ("auth_functions", "middleware.auth.basic"),
     "lib.auth_digest": ("auth_functions", "middleware.auth.ha1", "middleware.auth.digest"),
     "lib.caching": ("caching_functions",),
+    "lib.cpstats": ("statistics_page",),
     "lib.cptools": (
         "handler_tools",
         "proxy_functions",
@@ -44,9 +48,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "middleware.auth.session_auth",
     ),
     "lib.encoding": ("handler_tools", "layer_functions"),
+    "lib.gctools": ("memory_page",),
+    "lib.http": ("http.values", "http.headers", "http.elements", "http.query"),
     "lib.httputil": ("http.values", "http.headers", "http.elements", "http.query"),
     "lib.jsontools": ("handler_tools",),
-    "lib.reprconf": ("configuration", "config_files"),
+    "lib.locking": ("deadlines",),
+    "lib.profiler": ("profiler",),
+    "lib.reprconf": ("configuration", "config_files", "config_parser"),
     "lib.sessions": (
         "session_functions",
         "middleware.sessions.session",
@@ -54,17 +62,53 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "lib.static": ("static_functions",),
     "lib.xmlrpcutil": ("xmlrpc",),
+    "test": ("testing",),
+    "test.helper": ("testing.cp_web_case",),
+    "test.webtest": ("testing.web_case", "testing.failures"),
+    "wsgiserver": ("wsgi_server",),
+    "wsgiserver.ssl_builtin": ("wsgi_server",),
+    "wsgiserver.ssl_pyopenssl": ("wsgi_server",),
 }
 """CherryPy's module names, and the modules in which their contents are now; of a name that is in
 several of them the first counts."""
 
+ATTRIBUTES: dict[str, str] = {"_buslog": "site._log_engine"}
+"""Further names of the package ``cherrypy`` itself, and where they are now."""
 
-def install_as_cherrypy() -> None:
+LEFT_OUT: dict[str, str] = {
+    "_cpmodpy": "mod_python is no more: have mod_wsgi serve cptoolkit.tree, a WSGI application",
+    "_cpwsgi.ExceptionTrapper": "around any WSGI application, use middleware.ErrorPages",
+    "_cpwsgi.InternalRedirector": "an Application follows InternalRedirect by itself",
+    "daemon": "use the command cptoolkit, which is python -m cptoolkit",
+    "lib.auth_digest.HttpDigestAuthorization": "use middleware.DigestAuth or tools.auth_digest",
+    "lib.auth_digest.synthesize_nonce": "use middleware.DigestAuth or tools.auth_digest",
+    "lib.auth_digest.www_authenticate": "use middleware.DigestAuth or tools.auth_digest",
+    "lib.covercp": "use the package coverage: coverage run SCRIPT",
+    "process.servers.FlupCGIServer": "run cptoolkit.tree with wsgiref.handlers.CGIHandler",
+    "process.servers.FlupFCGIServer": "set server.protocol to 'fastcgi'",
+    "process.servers.FlupSCGIServer": "set server.protocol to 'scgi'",
+    "process.win32": "Windows' services and console events are not served",
+    "scaffold": "begin with python -m cptoolkit.tutorial.tut11_organize_my_code",
+    "wsgiserver.HTTPConnection": "connections are made by cptoolkit.servers.Server alone",
+    "wsgiserver.HTTPRequest": "requests are read by cptoolkit.servers.Server alone; what it refuses"
+    " is among cptoolkit.servers.Options",
+}
+"""What CherryPy has and the toolkit has not, on purpose, and what to use instead."""
+
+
+def install_as_cherrypy(children: bool = False) -> None:
     """Make ``import cherrypy``, and whatever is below it, mean cptoolkit in this process.
 
+    ``__version__`` is then :data:`CHERRYPY_VERSION`, for programs that look at it. Settings
+    ``server.*`` and ``engine.*`` that nobody knows are told in the log, and no error.
+
+    :param children: whether it is to mean that also in Python programs that this one starts. They
+        are told by an entry in the environment's PYTHONPATH, and have to find cptoolkit.
     :raises RuntimeError: if CherryPy itself has been imported: two of them would not see each
         other's requests.
     """
+    if children:
+        _tell_children()
     package = sys.modules[PACKAGE]
     if sys.modules.get("cherrypy") is package:
         return
@@ -76,82 +120,54 @@ def install_as_cherrypy() -> None:
             )
     sys.meta_path.insert(0, PackageAliasFinder("cherrypy"))
     sys.modules["cherrypy"] = package
+    package.__version__ = CHERRYPY_VERSION  # type: ignore[attr-defined]
+
+    from cptoolkit.foreign_settings import keep_unknown_settings
+
+    keep_unknown_settings()
 
 
-class PackageAliasFinder:
-    """Finds the whole package under another name. It has to be the first to be asked: others
-    would find the same files, and make second copies of their modules."""
+def _tell_children() -> None:
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child_processes")
+    # An empty entry would be the current folder, whichever that is.
+    entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if folder not in entries:
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *entries])
 
-    def __init__(self, alias: str) -> None:
-        self.alias = alias
 
-    def find_spec(
-        self, fullname: str, path: object = None, target: object = None
-    ) -> ModuleSpec | None:
-        package, dot, name = fullname.partition(".")
-        if package != self.alias:
-            return None
-        try:
-            known = importlib.util.find_spec(f"{PACKAGE}{dot}{name}")
-        except ModuleNotFoundError as error:
-            message = str(error).replace(PACKAGE, self.alias)
-            raise ModuleNotFoundError(message, name=fullname) from None
-        if known is None:
-            return None
-        return ModuleSpec(fullname, SameModule(f"{PACKAGE}{dot}{name}"))
+_USAGE = """\
+usage: python -m cptoolkit.compat SCRIPT [arguments]
+       python -m cptoolkit.compat -m MODULE [arguments]
+
+Run a CherryPy program, and have cptoolkit be its cherrypy."""
 
 
 def main(words: Sequence[str]) -> int:
-    """Run a CherryPy program as ``python SCRIPT`` would, but for its cherrypy.
+    """Run a CherryPy program as ``python`` would, but for its cherrypy.
 
-    :param words: the path of the script, and its arguments.
-    :returns: the exit status: 0, or 2 if there is no such script. What the program raises,
-        SystemExit included, travels on.
+    :param words: the path of the script or ``-m`` and a module, and the arguments.
+    :returns: the exit status: 0, or 2 if there is no such program. What it raises, SystemExit
+        included, travels on.
     """
+    from cptoolkit.program import NoSuchProgram, run_module, run_script
+
     if not words or words[0] in ("-h", "--help"):
-        print("usage: python -m cptoolkit.compat SCRIPT [arguments]")
+        print(_USAGE)
         return 0 if words else 2
-    script = words[0]
-    folder = os.path.dirname(os.path.abspath(script))
-    if not os.path.isfile(script):
-        near = did_you_mean(
-            os.path.basename(script), os.listdir(folder) if os.path.isdir(folder) else []
-        )
-        print(f"cptoolkit.compat: there is no file {script!r}{near}", file=sys.stderr)
+    is_module = words[0] == "-m"
+    if words[0].startswith("-") and (not is_module or len(words) < 2):
+        print(f"cptoolkit.compat: wrong option {words[0]!r}\n{_USAGE}", file=sys.stderr)
         return 2
-    install_as_cherrypy()
-    sys.argv = list(words)
-    if not getattr(sys.flags, "safe_path", False):  # Python 3.11: -P
-        sys.path[0] = folder
-    runpy.run_path(script, run_name="__main__")
+    install_as_cherrypy(children=True)
+    try:
+        if is_module:
+            run_module(words[1], words[2:])
+        else:
+            run_script(words[0], words[1:])
+    except NoSuchProgram as error:
+        print(f"cptoolkit.compat: {error}", file=sys.stderr)
+        return 2
     return 0
-
-
-def ntob(text: str, encoding: str = "ISO-8859-1") -> bytes:
-    """Encode text.
-
-    :raises TypeError: if it is not a str.
-    """
-    return _native(text).encode(encoding)
-
-
-def ntou(text: str, encoding: str = "ISO-8859-1") -> str:
-    """Return text as it is, now that every str is Unicode.
-
-    :raises TypeError: if it is not a str.
-    """
-    return _native(text)
-
-
-def tonative(text: str | bytes, encoding: str = "ISO-8859-1") -> str:
-    """Decode bytes; return text as it is."""
-    return text.decode(encoding) if isinstance(text, bytes) else text
-
-
-def _native(text: str) -> str:
-    if not isinstance(text, str):
-        raise TypeError(f"text must be a str, got {text!r}")
-    return text
 
 
 if __name__ == "__main__":

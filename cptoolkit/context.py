@@ -25,10 +25,13 @@ ENVIRON_PREFIX = "cptoolkit."
 @cache
 def _idle() -> tuple[Request, Response]:
     """What stands in outside of a request, so that defaults can be looked at (reference, 6.3)."""
+    from cptoolkit.hooks import common_hooks
     from cptoolkit.http.request import Request
     from cptoolkit.http.response import Response
 
-    return Request.blank("/"), Response()
+    request = Request.blank("/")
+    request.hooks = common_hooks
+    return request, Response()
 
 
 class Serving:

@@ -7,6 +7,7 @@ from cptoolkit.caching_tool import CachingTool
 from cptoolkit.handler_tools import EncodeTool, XMLRPCTool
 from cptoolkit.layer_tool import LayerTool
 from cptoolkit.response_headers_tool import ResponseHeadersTool
+from cptoolkit.session_auth_tool import SessionAuthTool
 from cptoolkit.session_tool import SessionsTool
 from cptoolkit.static_tool import StaticTool
 from cptoolkit.timeout_tool import TimeoutTool
@@ -63,7 +64,7 @@ tools.request_id = LayerTool(
 )
 tools.response_headers = ResponseHeadersTool()
 tools.secureheaders = LayerTool("on_start_resource", "SecureHeaders", priority=60, on_errors=True)
-tools.session_auth = LayerTool("before_request_body", "SessionAuth", priority=60)
+tools.session_auth = SessionAuthTool()
 tools.sessions = SessionsTool()
 tools.staticdir = StaticTool("StaticDir", ("section", "dir"))
 tools.staticfile = StaticTool("StaticFile", ("filename",))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, SupportsIndex
 
+from cptoolkit.configuration import generation
 from cptoolkit.middleware.nearest import did_you_mean
 
 HOOKPOINTS = (
@@ -109,6 +110,36 @@ class HookMap(dict[str, list[Hook]]):
         for point, hooks in self.items():
             twin[point] = list(hooks)
         return twin
+
+
+class _ObservedHooks(list[Hook]):
+    """Hooks of one point, whose every change makes the plans of all resources anew."""
+
+    def append(self, hook: Hook) -> None:
+        super().append(hook)
+        generation.bump()
+
+    def insert(self, index: SupportsIndex, hook: Hook) -> None:
+        super().insert(index, hook)
+        generation.bump()
+
+    def extend(self, hooks: Iterable[Hook]) -> None:
+        super().extend(hooks)
+        generation.bump()
+
+    def remove(self, hook: Hook) -> None:
+        super().remove(hook)
+        generation.bump()
+
+    def clear(self) -> None:
+        super().clear()
+        generation.bump()
+
+
+common_hooks = HookMap()
+"""The hooks of every request: those that are attached to ``cptoolkit.request.hooks`` while none is
+being served, by a plugin that starts for instance."""
+common_hooks.update((point, _ObservedHooks()) for point in HOOKPOINTS)
 
 
 def run(hooks: Iterable[Hook]) -> None:

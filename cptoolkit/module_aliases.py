@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ class Gathered(ModuleType):
                     return vars(part)[name]
             if is_alias(child := f"{self.__name__.partition('.')[2]}.{name}"):
                 return importlib.import_module(f"{PACKAGE}.{child}")
+            refuse_left_out(child, AttributeError)
         raise AttributeError(f"{self.__name__} has no {name!r}{did_you_mean(name, dir(self))}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -65,6 +66,7 @@ class AliasFinder:
             return None
         if is_alias(name):
             return ModuleSpec(fullname, _AliasLoader(name))
+        refuse_left_out(name, ModuleNotFoundError)
         if near := did_you_mean(name, _table()):
             raise ModuleNotFoundError(f"there is no module {fullname}{near}", name=fullname)
         return None
@@ -74,6 +76,31 @@ def install() -> None:
     """Have the historic names found; doing so twice changes nothing."""
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         sys.meta_path.append(AliasFinder())
+
+
+class PackageAliasFinder:
+    """Finds the whole package under another name. It has to be the first to be asked: others
+    would find the same files, and make second copies of their modules."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> ModuleSpec | None:
+        package, dot, name = fullname.partition(".")
+        if package != self.alias:
+            return None
+        from importlib.util import find_spec  # not above: it takes 4 ms of every program
+
+        try:
+            known = find_spec(f"{PACKAGE}{dot}{name}")
+        except ModuleNotFoundError as error:
+            message = str(error).replace(PACKAGE, self.alias, 1)
+            raise ModuleNotFoundError(message, name=fullname) from None
+        if known is None:
+            return None
+        return ModuleSpec(fullname, SameModule(f"{PACKAGE}{dot}{name}"))
 
 
 class SameModule(Loader):
@@ -117,13 +144,44 @@ def is_alias(name: str) -> bool:
     return name in _table()
 
 
-def attribute(name: str) -> ModuleType:
-    """The module that an attribute of the package stands for: its ``__getattr__`` (PEP 562).
+def refuse_left_out(name: str, error: type[Exception]) -> None:
+    """Raise the error if a name, less the package's, is one that is left out on purpose.
+
+    The message says what to use instead.
+    """
+    from cptoolkit.compat import LEFT_OUT
+
+    if name in LEFT_OUT:
+        raise error(f"{PACKAGE}.{name} has been left out: {LEFT_OUT[name]}")
+
+
+def lacking(module: str) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a module that holds CherryPy's names, but not all (PEP 562).
+
+    :param module: its name, less the package's.
+    """
+
+    def refuse(name: str) -> Any:
+        if not name.startswith("__"):  # which the import machinery asks for
+            refuse_left_out(f"{module}.{name}", AttributeError)
+        full = f"{PACKAGE}.{module}"
+        near = did_you_mean(name, vars(sys.modules[full]))
+        raise AttributeError(f"module {full!r} has no attribute {name!r}{near}")
+
+    return refuse
+
+
+def attribute(name: str) -> Any:
+    """What an attribute of the package stands for, mostly a module: its ``__getattr__`` (PEP 562).
 
     :raises AttributeError: if it stands for none; with the nearest name that the package has.
     """
     if is_alias(name) or name in ("compat", "middleware", "servers"):  # imported when asked for
         return importlib.import_module(f"{PACKAGE}.{name}")
+    if name in _attributes():
+        module, _, attribute = _attributes()[name].rpartition(".")
+        return getattr(importlib.import_module(f"{PACKAGE}.{module}"), attribute)
+    refuse_left_out(name, AttributeError)
     known = [*vars(sys.modules[PACKAGE]), *_table()]
     raise AttributeError(f"module {PACKAGE!r} has no attribute {name!r}{did_you_mean(name, known)}")
 
@@ -132,3 +190,9 @@ def _table() -> dict[str, tuple[str, ...]]:
     from cptoolkit.compat import ALIASES  # here, as most programs never need it
 
     return ALIASES
+
+
+def _attributes() -> dict[str, str]:
+    from cptoolkit.compat import ATTRIBUTES
+
+    return ATTRIBUTES

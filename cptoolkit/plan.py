@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.configuration import ObservedDict, generation
-from cptoolkit.hooks import Hook, HookMap, unknown_point
+from cptoolkit.hooks import Hook, common_hooks, unknown_point
 from cptoolkit.python_values import attributes
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Plan:
         """The plan that this one extends."""
         self.sources: Sequence[Mapping[str, Any]] = ()
         """What the config was merged from. Kept alive here, so that their ids stay theirs."""
-        self.hooks = HookMap()
+        self.hooks = common_hooks.copy()
         """The hooks as they were attached, for requests that attach others."""
         self.toolmaps: dict[str, dict[str, dict[str, Any]]] = {}
         """The tools' settings: toolbox, tool, option."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urljoin
 
 from cptoolkit.context import serving
@@ -9,7 +11,7 @@ from cptoolkit.context import serving
 
 def url(
     path: str = "",
-    qs: str | dict[str, str] = "",
+    qs: str | Mapping[str, Any] | Sequence[tuple[str, Any]] = "",
     script_name: str | None = None,
     base: str | None = None,
     relative: bool | str | None = None,
@@ -18,7 +20,7 @@ def url(
 
     :param path: a path below the mount point if it begins with a slash, else one relative to
         the current request; a whole URL is left as it is, save for ``qs``.
-    :param qs: the query string, or its parameters.
+    :param qs: the query string, or its parameters as a dict or as pairs.
     :param script_name: the mount point, if not the current application's.
     :param base: scheme and host, if not the current request's; "" for a path alone.
     :param relative: True for a URL relative to the current one, "server" for an absolute path.
@@ -26,7 +28,7 @@ def url(
     """
     from urllib.parse import urlencode
 
-    query = urlencode(qs) if isinstance(qs, dict) else qs
+    query = qs if isinstance(qs, str) else urlencode(qs)
     if query:
         query = "?" + query
     request = serving.request

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: what is in it reaches the child processes of a CherryPy program."""

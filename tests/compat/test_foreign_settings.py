@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+import cptoolkit
+from cptoolkit.foreign_settings import keep_unknown_settings
+
+
+@pytest.fixture
+def told():
+    """What the engine logs."""
+    lines = []
+
+    def listen(message, level):
+        lines.append(message)
+
+    cptoolkit.engine.subscribe("log", listen)
+    keep_unknown_settings()
+    return lines
+
+
+def test_unknown_setting_is_kept_and_told(told):
+    cptoolkit.config.update({"server.socket_prot": 1})
+    assert cptoolkit.server.socket_prot == 1
+    assert told == [
+        "server.socket_prot has no effect: there is no such setting; did you mean 'socket_port'?"
+    ]
+
+
+def test_known_setting_is_set_and_nothing_told(told):
+    cptoolkit.config.update(
+        {"server.socket_port": 1, "engine.autoreload.frequency": 9, "server.other.socket_port": 2}
+    )
+    assert cptoolkit.server.socket_port == 1
+    assert cptoolkit.engine.autoreload.frequency == 9
+    assert told == []
+
+
+def test_wrong_value_stays_an_error(told):
+    with pytest.raises(ValueError, match="socket_host must not be empty"):
+        cptoolkit.config.update({"server.socket_host": ""})
+
+
+def test_method_is_not_overwritten(told):
+    with pytest.raises(ValueError, match=r"there is no setting server\.start"):
+        cptoolkit.config.update({"server.start": 1})
+
+
+def test_engine_keeps_what_it_does_not_know(told, monkeypatch):
+    monkeypatch.setattr(cptoolkit.engine, "__dict__", dict(vars(cptoolkit.engine)))
+    cptoolkit.config.update({"engine.autoreload_on": True})
+    assert cptoolkit.engine.autoreload_on is True
+    assert told[0].startswith("engine.autoreload_on has no effect")
