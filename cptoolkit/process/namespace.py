@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Setter = Callable[[str, Any], None]
 """What is called with each key, less the namespace, and its value."""
 
+_SUCCESSORS = {"engine.deadlock_poll_frequency": "engine.timeout_monitor.frequency"}
+"""Of the keys that CherryPy 7 has dropped (reference, 13.16), those unlike what came after them."""
+
 
 def engine_namespace(bus: Bus) -> Setter:
     """Make the handler of ``engine.*``.
@@ -105,5 +108,6 @@ def _engine_keys(bus: Bus) -> list[str]:
 
 def _unknown(namespace: str, key: str, known: Iterable[str]) -> ValueError:
     names = [f"{namespace}.{name}" for name in known]
-    hint = did_you_mean(f"{namespace}.{key}", names)
-    return ValueError(f"there is no setting {namespace}.{key}{hint}")
+    asked = f"{namespace}.{key}"
+    hint = did_you_mean(_SUCCESSORS.get(asked, asked), names)
+    return ValueError(f"there is no setting {asked}{hint}")

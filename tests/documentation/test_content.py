@@ -93,11 +93,13 @@ class Cookies:
         cookie["flavour"] = "ginger"
         cookie["flavour"]["path"] = "/"
         cookie["flavour"]["max-age"] = 3600
+        cookie["flavour"]["version"] = 1
         return "set"
 
     @cherrypy.expose
     def read(self):
-        return ", ".join(f"{k}={v.value}" for k, v in cherrypy.request.cookie.items())
+        cookie = cherrypy.request.cookie
+        return f"{len(cookie)}: " + ", ".join(f"{k}={v.value}" for k, v in cookie.items())
 
     @cherrypy.expose
     def drop(self):
@@ -111,8 +113,8 @@ def test_cookie_is_set_and_read(app_of):
     client = app_of(Cookies(), script_name="/cookie")
     cookie = client.get("/cookie/set").headers["Set-Cookie"]
     assert cookie.startswith("flavour=ginger; ")
-    assert {"Max-Age=3600", "Path=/"} <= set(cookie.split("; "))
-    assert client.get("/cookie/read").text == "flavour=ginger"
+    assert {"Max-Age=3600", "Path=/", "Version=1"} <= set(cookie.split("; "))
+    assert client.get("/cookie/read").text == "1: flavour=ginger"
 
 
 def test_cookie_is_dropped_by_its_end(app_of):
@@ -151,15 +153,22 @@ def test_json_of_an_answer_is_encoded(app_of):
 # -- header fields ---------------------------------------------------------------------------
 
 
-def test_tool_of_ones_own_may_take_the_name_of_ours(app_of):
-    """5.7: the listing registers ``secureheaders``."""
+def test_tool_of_ones_own_may_take_the_name_of_ours(app_of, tmp_path):
+    """5.7: the listing registers ``secureheaders``, and a file turns it on."""
+    secure = {
+        "X-Frame-Options": "DENY",
+        "X-XSS-Protection": "1; mode=block",
+        "Content-Security-Policy": "default-src='self'",
+    }
 
     @cherrypy.tools.register("before_finalize", priority=60)
     def secureheaders():
-        cherrypy.response.headers["X-Frame-Options"] = "DENY"
+        cherrypy.response.headers.update(secure)
 
-    answer = app_of(Root(), {"/": on("secureheaders")}).get("/")
-    assert answer.headers["X-Frame-Options"] == "DENY"
+    file = tmp_path / "app.conf"
+    file.write_text("[/]\ntools.secureheaders.on = True\n")
+    answer = app_of(Root(), str(file)).get("/")
+    assert {name: answer.headers[name] for name in secure} == secure
     assert "X-Content-Type-Options" not in answer.headers
 
 
