@@ -84,5 +84,5 @@ def test_help_shows_the_default_that_the_setting_has(capsys):
     parser = argparse.ArgumentParser()
     add_server_flags(parser)
     shown = " ".join(parser.format_help().split())
-    assert "Longest request head; a longer one is refused with 431. (default: 512000)" in shown
+    assert "Longest fields of a request together" in shown and "(default: 512000)" in shown
     assert "every interface. (default: 127.0.0.1)" in shown

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from _thread import start_new_thread
+from _thread import LockType, allocate_lock, start_new_thread
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,7 @@ class Bus(Channels):
         # there.
         self._waiting: list[SimpleQueue[Callable[[], object] | None]] = []
         self._blocked: SimpleQueue[Callable[[], object] | None] | None = None
+        self._alone: list[LockType] = []  # of threads that the interpreter would not wait for
         self._exit_guard = threading.Lock()
         self._exit_failed = False
         self._pid = 0
@@ -248,7 +249,17 @@ class Bus(Channels):
         else:
             with contextlib.suppress(RuntimeError):  # the interpreter is shutting down already
                 # threading.Thread takes locks that the interrupted frame may hold.
-                start_new_thread(task, ())
+                under_way = allocate_lock()
+                under_way.acquire()
+                start_new_thread(self._call_alone, (task, under_way))
+
+    def _call_alone(self, task: Callable[[], object], under_way: LockType) -> None:
+        self._alone.append(under_way)
+        try:
+            task()
+        finally:
+            self._alone.remove(under_way)
+            under_way.release()
 
     def start_with_callback(
         self,
@@ -306,7 +317,12 @@ class Bus(Channels):
 
     def _clean_exit(self) -> None:
         """Exit with the interpreter if nobody has; a forked child leaves its parent's bus alone."""
-        if self.state is State.EXITING or self._pid != os.getpid():
+        if self._pid != os.getpid():
+            return
+        for under_way in list(self._alone):
+            # The interpreter aborts if it ends while such a thread is writing to a log.
+            under_way.acquire(timeout=-1 if self.join_timeout is None else self.join_timeout)
+        if self.state is State.EXITING:
             return
         if self.state is not State.STOPPED:
             warnings.warn(

@@ -40,7 +40,7 @@ def test_each_layer_is_a_filter_of_paste_deploy():
 def test_filter_has_the_name_of_the_tool():
     for name, tool in cptoolkit.tools.tools().items():
         if isinstance(tool, LayerTool):
-            wanted = "access_log" if name == "log" else name
+            wanted = {"log": "access_log", "cpstats": "stats"}.get(name, name)
             assert filters()[wanted] is tool.layer
 
 
