@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cptoolkit.application import Application
 from cptoolkit.config_files import load
 from cptoolkit.configuration import Source
-from cptoolkit.target import Kind, servable, find
+from cptoolkit.target import Kind, find, servable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

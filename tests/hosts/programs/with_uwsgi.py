@@ -1,0 +1,7 @@
+from hosted import application
+
+from cptoolkit.servers import uwsgi
+
+__all__ = ["application"]
+
+uwsgi.attach()
