@@ -25,13 +25,15 @@ class Body:
     """
 
     __slots__ = (
-        "_error", "_file", "_pieces", "_pull", "_tail", "buffered", "complete", "received"
+        "_by_line", "_error", "_file", "_pieces", "_pull", "_tail", "buffered", "complete",
+        "received",
     )  # fmt: skip
 
     def __init__(self, pull: Callable[[], None]) -> None:
         self._pull: Callable[[], None] | None = pull
         self._pieces: deque[memoryview] = deque()
         self._tail = bytearray()  # what comes after those
+        self._by_line = False  # whether everything goes there, for a line that has no end yet
         self._file: IO[bytes] | None = None
         self._error: ClientError | None = None
         self.complete = False
@@ -48,7 +50,7 @@ class Body:
         if self._pull is None:
             return
         self.buffered += size
-        if size < LARGE:
+        if size < LARGE or self._by_line:
             self._tail += data
         else:
             self._end_tail()
@@ -160,11 +162,12 @@ class Body:
         limit = -1 if size is None or size < 0 else size
         if self._file is not None:
             return self._file.readline(limit)
+        if self._pieces:
+            self._tail = bytearray().join([*self._pieces, self._tail])
+            self._pieces.clear()
+        self._by_line = True
         searched = 0
         while True:
-            if self._pieces:
-                self._tail = bytearray().join([*self._pieces, self._tail])
-                self._pieces.clear()
             found = self._tail.find(b"\n", searched) + 1
             if 0 <= limit <= (found or len(self._tail)):
                 return self._take_line(limit)

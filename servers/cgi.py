@@ -143,6 +143,7 @@ class CGIExchange(Exchange):
     def abort(self) -> None:
         self.keep_alive = False
         if self.head_sent:
+            self.broken = True
             self.conn.break_off()  # the end of the connection would be taken for that of the answer
         self.finished = True
 

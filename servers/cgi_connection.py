@@ -165,7 +165,8 @@ class CGIConnection:
                 self.conn.deadline = monotonic() + self.options.keep_alive_timeout
         else:
             self.state = DONE
-            self.conn.finish(linger=not body.complete or exchange.refusal is not None)
+            unread = not body.complete or exchange.refusal is not None
+            self.conn.finish(linger=unread and not exchange.broken)
 
     def expired(self) -> None:
         if self.state == HEAD or (self.state == BODY and not self._handed):

@@ -46,8 +46,8 @@ JOIN_TIME = 0.5
 FAILURE_TIME = 0.1
 """Seconds without polling after polling failed, so that lasting trouble does not burn a core."""
 
-SWALLOWED = 16
-"""Reads from a closing connection whose client still sends, before others have their turn."""
+TURN = 16
+"""Reads from a connection whose client sends without a pause, before others have their turn."""
 
 
 class Engine:
@@ -227,6 +227,7 @@ class Engine:
         protocol = conn.protocol
         requests = protocol.requests
         more = True
+        turns = TURN
         if conn.preludes and not conn.prepare():
             return
         while True:
@@ -252,6 +253,10 @@ class Engine:
                 continue
             if not more:
                 return
+            if not turns:
+                self.ready.append(conn)
+                return
+            turns -= 1
             try:
                 data = conn.recv(READ_SIZE)
             except (BlockingIOError, InterruptedError):
@@ -282,7 +287,7 @@ class Engine:
         conn.proceed()
         if conn.state != LINGERING:
             return
-        for _ in range(SWALLOWED):
+        for _ in range(TURN):
             try:
                 if conn.recv(READ_SIZE):
                     continue

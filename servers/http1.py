@@ -111,16 +111,18 @@ class HTTP1:
             exchange.refuse(*exchange.refusal)
         else:
             exchange.early = self._early
-            exchange.answer()
+            try:
+                exchange.answer()
+            finally:
+                if body is not EMPTY:
+                    exchange.keep_alive = exchange.keep_alive and not body.failed
+                    body.detach()
             if exchange.taken_over is not None:
                 exchange.taken_over.part()
                 return
-        if body is not EMPTY:
-            exchange.keep_alive = exchange.keep_alive and not body.failed
-            body.detach()
         if not exchange.keep_alive:
             # One that did not ask for the end may have sent more by now.
-            asked = self._state == DONE and body.complete and exchange.refusal is None
+            asked = self._state == DONE and body.complete and not (exchange.refusal or self._early)
             self._state = DONE
             self._conn.finish(linger=not (asked or exchange.broken))
         else:
@@ -235,7 +237,9 @@ class HTTP1:
         """Hold what may be the next request, or of another protocol, if the answer says so."""
         self._early += data
         if len(self._early) > self._options.max_request_header_size:
-            self._state = DONE  # RFC 9110, section 7.8: the client has to wait for our answer
+            # RFC 9110, section 7.8: the client has to wait for our answer.
+            self._state = DONE
+            self.requests[-1].keep_alive = False
 
     def _stay(self) -> None:
         """Go on with HTTP/1.1: the application has answered without changing the protocol."""
@@ -268,6 +272,8 @@ class HTTP1:
             self._drained += size
             if self._drained > DRAIN_SIZE:
                 self._state = DONE
+                # It may still be read, as late as in ``close()`` of the answer's body.
+                exchange.body.fail(ClientError("The rest of the body came after the answer."))
                 self._conn.finish(linger=True)
         elif not self._streamed:
             self._collect(exchange)
@@ -310,10 +316,9 @@ class HTTP1:
         self._state = DONE
         if state == BODY and self._streamed and exchange is not None:
             # The application is at work already: it hears of this when it reads on.
+            exchange.body.fail(error)
             if exchange.finished:
                 self._conn.finish(linger=True)
-            else:
-                exchange.body.fail(error)
             return
         if exchange is not None:
             exchange.body.detach()

@@ -106,7 +106,7 @@ class Statistics:
             total = Counts(thread=None)
             for one in (self._gone, *counts):
                 total.add(one)
-        run_time = (self._ended or monotonic()) - self._began
+        run_time = (self._ended or monotonic()) - self._began or 1e-6  # some clocks are coarse
         threads = {one.thread.name: one.figures() for one in counts if one.thread and one.requests}
         return {
             "Enabled": True,

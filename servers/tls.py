@@ -87,8 +87,8 @@ def _make_context(options: Options, pair: KeyPair) -> Context:
     if options.ssl_client_ca:
         authorities = client_authorities(options)
         try:
-            context.load_verify_locations(cadata=authorities.decode())
-        except ssl.SSLError as exc:
+            context.load_verify_locations(cadata=authorities.decode("ascii"))
+        except (ssl.SSLError, UnicodeDecodeError) as exc:
             path = options.ssl_client_ca
             raise TLSError(f"ssl_client_ca: cannot use {path!r}: {exc.reason}") from exc
     return context

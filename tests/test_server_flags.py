@@ -84,5 +84,6 @@ def test_help_shows_the_default_that_the_setting_has(capsys):
     parser = argparse.ArgumentParser()
     add_server_flags(parser)
     shown = " ".join(parser.format_help().split())
-    assert "Longest fields of a request together" in shown and "(default: 512000)" in shown
+    assert "Longest fields of a request together" in shown
+    assert "have the same limit. (default: 512000)" in shown
     assert "every interface. (default: 127.0.0.1)" in shown

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import socket
+import struct
 import tempfile
+import threading
 
 import pytest
 from hypothesis import given
@@ -121,6 +124,25 @@ def test_file_is_closed_when_the_application_fails(upload, files, wait_until):
 
     _, client = upload(app=app)
     assert client.send(TEXT[5000:]).answer().status == 500
+    wait_until(lambda: files[0].closed)
+
+
+def test_file_is_closed_when_the_client_does_not_wait_for_the_answer(upload, files, wait_until):
+    begun, gone = threading.Event(), threading.Event()
+
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/":
+            begun.set()
+            gone.wait(10)
+        start_response("200 OK", [])
+        return [b"too late"]
+
+    _, client = upload(app=app)
+    client.send(TEXT[5000:])
+    assert begun.wait(10)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    gone.set()
     wait_until(lambda: files[0].closed)
 
 

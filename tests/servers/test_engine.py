@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -352,3 +353,31 @@ def test_error_in_the_protocol_costs_a_connection_and_no_thread(serve_app, monke
     assert served.get().body == b"hello"
     assert {level for level, _ in served.logged} == {"ERROR"}
     assert threading.active_count() >= 3
+
+
+def test_client_that_pipelines_without_a_pause_keeps_nobody_waiting(serve_app, app):
+    served = serve_app(app, thread_pool=1)
+    pressing = served.connect()
+    requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 20_000
+    stop = threading.Event()
+
+    def press():
+        with contextlib.suppress(OSError):
+            while not stop.is_set():
+                pressing.sock.sendall(requests)
+
+    def take():
+        with contextlib.suppress(OSError):
+            while not stop.is_set() and pressing.sock.recv(1 << 20):
+                pass
+
+    threads = [threading.Thread(target=press), threading.Thread(target=take)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [served.get().status for _ in range(3)] == [200] * 3
+    finally:
+        stop.set()
+        pressing.sock.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()

@@ -173,6 +173,18 @@ def test_long_bodies_are_streamed(serve_app):
     assert client.send(data[-1:]).rest() == b"z"
 
 
+def test_answer_that_breaks_off_before_the_body_was_read_ends_in_a_reset(serve_app):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"a"
+        raise ValueError
+
+    client = serve_app(app, protocol="scgi", request_body_buffer=10).connect()
+    client.send(request(body=b"a" * 100, method="PUT")[:-1])
+    with pytest.raises(ConnectionResetError):
+        client.rest()
+
+
 def test_slow_bodies_are_collected_without_a_thread(scgi, calls):
     served = scgi(request_body_buffer=10, stream_rate=10**9, thread_pool=1)
     data = request(body=b"a" * 100, method="PUT")

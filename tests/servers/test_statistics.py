@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cptoolkit.servers import Server
+from cptoolkit.servers import Server, statistics
 from cptoolkit.servers.connection import Connection
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
@@ -125,6 +125,11 @@ def test_figures_stay_when_the_server_has_stopped(counted):
     found = served.server.statistics
     assert (found["Requests"], found["Connections"], found["Threads"]) == (1, 0, 0)
     assert served.server.statistics["Run time"] == found["Run time"]
+
+
+def test_clock_that_has_not_moved_yet_is_no_trouble(monkeypatch):
+    monkeypatch.setattr(statistics, "monotonic", lambda: 5.0)
+    assert statistics.Statistics(("localhost", 1)).snapshot()["Accepts/sec"] == 0
 
 
 def test_they_begin_anew_with_each_start(counted):

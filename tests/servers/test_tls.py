@@ -357,6 +357,11 @@ def test_key_may_be_encrypted(site, authority, localhost):
             id="broken authority",
         ),
         pytest.param(
+            {"ssl_client_ca": "mangled.pem", "ssl_verify_client": "optional"},
+            "ssl_client_ca: cannot use 'mangled.pem'",
+            id="authority that is not ASCII",
+        ),
+        pytest.param(
             {"ssl_hosts": {"a.example": ("absent.pem", "absent.key")}},
             "ssl_hosts['a.example']: cannot read 'absent.pem'",
             id="no file of a host",
@@ -371,6 +376,7 @@ def test_wrong_file_is_one_clear_line_before_serving(
     encrypted(authority, localhost, "password")
     text = "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n"
     (authority.folder / "broken.pem").write_text(text)
+    (authority.folder / "mangled.pem").write_bytes(text.encode().replace(b"bm", b"\xff\xff"))
     options = {"ssl_certificate": "localhost.pem", "ssl_private_key": "localhost.key"}
     server = Server(hello, port=0, **{**library, **options, **change})
     with pytest.raises(TLSError) as info:

@@ -362,6 +362,17 @@ def test_application_that_does_not_use_the_socket_answers_in_http(serve_app):
     assert client.answer().body == b"False"
 
 
+def test_connection_ends_with_the_answer_when_too_much_came_behind_the_request(serve_app):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"in HTTP"]
+
+    served = serve_app(app, max_request_header_size=1000, keep_alive_timeout=60)
+    answer = served.talk(RAW + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+    assert b"\r\nConnection: close\r\n" in answer
+    assert answer.endswith(b"\r\n\r\nin HTTP")
+
+
 @pytest.mark.parametrize(
     "request_",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from cptoolkit.servers import body as body_module
 from cptoolkit.servers.body import LARGE, Body
-from cptoolkit.servers.errors import Disconnected
+from cptoolkit.servers.errors import ClientError, Disconnected
 
 TEXT = b"one\ntwo\n\nthree" * 30
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
@@ -97,6 +98,14 @@ def test_any_reading_of_any_pieces_is_that_of_a_file(monkeypatch, large, pieces,
         assert getattr(body, method)(size) == getattr(file, method)(size)
         assert body.buffered == body.received - file.tell()
     assert body.read() == file.read()
+
+
+def test_time_to_read_a_long_line_grows_with_its_length_only():
+    size = 32 * 1024 * 1024
+    body = Body(lambda: body.put(bytes(65536)) if body.received < size else body.end())
+    began = time.thread_time()
+    assert len(body.readline()) == size
+    assert time.thread_time() - began < 1
 
 
 def test_body_is_streamed_as_it_comes(serve_app):
@@ -256,6 +265,42 @@ def test_error_of_reading_stays(serve_app):
     assert began.wait(10)
     assert client.send(b"zz\r\n").answer().status == 200
     assert len(errors) == 3
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        pytest.param(b"Content-Length: 1000000\r\n\r\n", b"a" * 200_000, id="too much is left"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n", b"zz\r\n", id="nonsense comes"),
+    ],
+)
+def test_reading_after_the_answer_ends_when(serve_app, wait_until, head, rest):
+    errors = []
+
+    class Late:
+        def __init__(self, body):
+            self._body = body
+
+        def __iter__(self):
+            return iter([b"all"])
+
+        def close(self):
+            try:
+                self._body.read()
+            except Exception as exc:
+                errors.append(exc)
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "3")])
+        return Late(environ["wsgi.input"])
+
+    served = serve_app(app, request_body_buffer=0, shutdown_timeout=0.1)
+    client = served.connect().send(HEAD + head + (b"a" if b"Length" in head else b"1\r\na\r\n"))
+    assert client.answer().body == b"all"
+    client.send(rest)
+    client.close()
+    wait_until(lambda: errors)
+    assert isinstance(errors[0], ClientError)
 
 
 def test_body_read_after_the_answer_is_empty(serve_app):
