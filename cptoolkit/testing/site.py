@@ -14,6 +14,7 @@ from typing import Any
 from cptoolkit import site
 from cptoolkit.application import Application, Tree
 from cptoolkit.configuration import Source, generation
+from cptoolkit.hooks import common_hooks
 from cptoolkit.process.adapter import url
 from cptoolkit.process.ports import client_host
 from cptoolkit.process.wspbus import State
@@ -28,7 +29,8 @@ def fresh_site() -> Iterator[None]:
     """Give a test the site with an empty tree, in the environment ``test_suite``.
 
     The server is set to a free port of this machine; config may say otherwise. Afterwards config,
-    tree, logs, server, and the engine's listeners and plugins are as they were before.
+    tree, logs, server, hooks of all requests, and the engine's listeners and plugins are as they
+    were before.
     """
     config, engine, tree = site.config, site.engine, site.tree
     plugins = [engine.autoreload, engine.thread_manager, engine.timeout_monitor, engine.signals]
@@ -40,6 +42,7 @@ def fresh_site() -> Iterator[None]:
     listeners = {channel: set(found) for channel, found in engine.listeners.items()}
     loggers = [site.log.error_log, site.log.access_log]
     logging_state = [(logger.level, list(logger.handlers)) for logger in loggers]
+    hooks = {point: list(found) for point, found in common_hooks.items()}
     apps, tree.apps = tree.apps, {}
     try:
         config.update(
@@ -70,6 +73,8 @@ def fresh_site() -> Iterator[None]:
         dict.clear(config)
         dict.update(config, settings)  # not by way of the namespaces: the rest is back already
         config.contained_paths = contained_paths
+        for point, found in hooks.items():
+            common_hooks[point][:] = found
         generation.bump()
 
 

@@ -185,3 +185,15 @@ def test_application_is_mounted_where_it_belongs(pages):
         assert list(cptoolkit.tree.apps) == ["/shop"]
         place(wsgi)
         assert cptoolkit.tree.apps[""] is wsgi
+
+
+def test_hooks_of_all_requests_are_put_back():
+    def noted():
+        pass
+
+    with fresh_site():
+        cptoolkit.request.hooks.attach("on_start_resource", noted)
+        app = cptoolkit.Application(object())
+        assert noted in [hook.callback for hook in app.plans.merged([]).on_start_resource]
+    app = cptoolkit.Application(object())
+    assert noted not in [hook.callback for hook in app.plans.merged([]).on_start_resource]
