@@ -15,6 +15,9 @@ from cptoolkit.servers.options import Options
 _ELSEWHERE = {"thread_pool": 1, "ssl_context": "a file's"}
 """What config may say besides, without which some flags make no sense."""
 
+_SECRETS = {"ssl_private_key_password"}
+"""Options for config alone: everybody on a machine can read its command lines."""
+
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 
@@ -51,7 +54,7 @@ def server_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _flags() -> list[Field[Any]]:
-    return [field for field in fields(Options) if field.type in _TYPES]
+    return [f for f in fields(Options) if f.type in _TYPES and f.name not in _SECRETS]
 
 
 def _descriptions() -> dict[str, str]:

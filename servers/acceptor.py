@@ -62,6 +62,8 @@ class Acceptor:
         self._listeners = list(listeners)
         self._poller = poller
         self._nodelay = options.nodelay
+        # One more than the backlog can wait; that of sockets made by others is not known.
+        self._longest_queue = max(options.socket_queue_size, socket.SOMAXCONN) + 1
         self._log = log
         self._occupied = occupied
         self._welcome = welcome
@@ -89,14 +91,18 @@ class Acceptor:
                 self._take(listener)
 
     def take_last(self) -> None:
-        """Welcome everything that waits, and listen no more."""
+        """Welcome everything that waits, and listen no more.
+
+        What comes meanwhile is welcome as well, but a flood of it does not go on for ever.
+        """
         with self._lock:
             self._most = sys.maxsize
             listeners, self._listeners = self._listeners, []
             for listener in listeners:
                 self._poller.ignore(listener)
-                while self._take(listener):
-                    pass
+                left = self._longest_queue
+                while left > 0 and (count := self._take(listener)):
+                    left -= count
 
     def _take(self, listener: socket.socket) -> int:
         """Return how many were welcomed."""

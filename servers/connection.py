@@ -310,6 +310,8 @@ class Connection:
             if self._reset:
                 with contextlib.suppress(OSError):
                     self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            else:
+                self._shut(socket.SHUT_RDWR)  # a process that a handler has forked has a copy
             self.sock.close()
             self.out.clear()
             if self._file is not None:

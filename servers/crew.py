@@ -74,24 +74,27 @@ class Crew:
 
     def fill(self, wanted: int) -> None:
         """Hire until there are ``wanted`` threads for requests, or the system has no more."""
-        while not self.quitting:
+        while True:
             with self._mutex:
+                if self.quitting:
+                    return
                 if self.strength >= wanted:
                     self._short = False
                     return
                 self._numbers += 1
                 worker = Worker(self._numbers, self._work)
                 self._members.add(worker)
-            try:
-                worker.start()
-            except RuntimeError as exc:
-                with self._mutex:
+                try:
+                    worker.start()  # under the mutex, as nobody can join() it before
+                    continue
+                except RuntimeError as exc:
                     self._members.discard(worker)
-                if not self._short:
-                    self._short = True
-                    have = f"only {self.strength} of {wanted} threads are there for requests"
-                    self._log(f"{have}: {exc}", ERROR, False)
-                return
+                    failure = exc
+                told, self._short = self._short, True
+            if not told:
+                have = f"only {self.strength} of {wanted} threads are there for requests"
+                self._log(f"{have}: {failure}", ERROR, False)
+            return
 
     def refill(self) -> None:
         """Replace threads that have died, or could not be hired."""
@@ -109,10 +112,12 @@ class Crew:
             self._lent -= 1
 
     def dismiss_surplus(self, idle_since: float) -> None:
-        """Send one worker home if there are more than wanted, and one has been idle for so long."""
+        """Send home those above what is wanted that have been idle for so long."""
         with self._mutex:
-            surplus = self.strength > self._wanted
-            if surplus and self._resting and self._resting[0].idle_since < idle_since:
+            going = sum(worker.dismissed for worker in self._members)
+            for _ in range(self.strength - going - self._wanted):
+                if not self._resting or self._resting[0].idle_since >= idle_since:
+                    return
                 worker = self._resting.pop(0)
                 worker.dismissed = True
                 worker.gate.release()
@@ -137,7 +142,8 @@ class Crew:
     def join(self, deadline: float) -> list[str]:
         """Wait until ``deadline`` for all to end, and return the names of those that have not."""
         here = threading.current_thread()
-        others = [worker for worker in list(self._members) if worker is not here]
+        with self._mutex:
+            others = [worker for worker in self._members if worker is not here]
         for worker in others:
             worker.join(max(0.0, deadline - monotonic()))
         return [worker.name for worker in others if worker.is_alive()]

@@ -254,7 +254,7 @@ class Engine:
             if not more:
                 return
             if not turns:
-                self.ready.append(conn)
+                self._let_others_in(conn, worker)
                 return
             turns -= 1
             try:
@@ -276,9 +276,15 @@ class Engine:
         worker.calls += 1  # the disk may let it wait
         try:
             if conn.flush():
-                self.ready.append(conn)
+                self._let_others_in(conn, worker)
         finally:
             worker.calls += 1
+
+    def _let_others_in(self, conn: Connection, worker: Worker) -> None:
+        """Go on with a connection when others have had their turn, new ones among them."""
+        self.ready.append(conn)
+        if self.crew.leader is worker:  # who polls only when nothing else is to be done
+            self._poll(0)
 
     def _end(self, conn: Connection, worker: Worker) -> None:
         """Go on with closing a connection."""
@@ -299,7 +305,7 @@ class Engine:
             break
         else:
             if monotonic() < conn.deadline and not self.draining:
-                self.ready.append(conn)
+                self._let_others_in(conn, worker)
                 return
         conn.close()
 

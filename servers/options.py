@@ -59,8 +59,8 @@ class Options:
 
     max_upgrades: int = 1000
     """Connections that applications may take over at the same time, WebSockets for example; more
-    are refused with 503. Each has a thread of its own beside ``thread_pool``, and so has, up to
-    the same number, a request whose application waits for a slow client."""
+    are refused with 503. Each has a thread of its own beside ``thread_pool``, and so has a request
+    whose application waits for a slow client, up to this number of threads together."""
 
     keep_alive_timeout: float = 10.0
     """How long an idle connection stays open after an answer; 0 closes it with the answer."""
@@ -158,7 +158,7 @@ class Options:
 
     processes: int = 1
     """Processes that serve the same address. More than one are forked when the server starts; one
-    that dies is replaced."""
+    that dies is replaced. Threads, connections and queues are counted in each by itself."""
 
     statistics: bool = False
     """Whether requests, bytes and connections are counted, see :attr:`Server.statistics`."""
@@ -166,6 +166,7 @@ class Options:
     def __post_init__(self) -> None:
         for one in fields(self):
             _check(one.name, getattr(self, one.name))
+        _check_sockets(self.socket)
         if self.port > 65535:
             raise ValueError(f"port must be 0 to 65535, got {self.port}")
         if self.thread_pool < 1:
@@ -213,6 +214,15 @@ _CHOICES = {
     "ssl_module": ("builtin", "pyopenssl"),
 }
 
+_NEED_CERTIFICATE = (
+    "ssl_private_key",
+    "ssl_private_key_password",
+    "ssl_certificate_chain",
+    "ssl_ciphers",
+    "ssl_verify_client",
+    "ssl_hosts",
+)
+
 _UNLIMITED = ("thread_pool_max", "accepted_queue_size")  # -1 means so
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -242,12 +252,21 @@ def _check(name: str, value: object) -> None:
         raise ValueError(f"{name} must be {least} or more, got {value!r}")
 
 
+def _check_sockets(given: object) -> None:
+    if isinstance(given, (list, tuple)):
+        if not given:
+            raise ValueError("socket must be one at least, got none")
+        for one in given:
+            if not isinstance(one, socket_module.socket):
+                raise TypeError(f"socket must hold sockets, got {one!r}")
+
+
 def _check_tls(options: Options) -> None:
     """Refuse what would have no effect, as its absence would not be noticed."""
     if options.ssl_context is not None:
         return
     if not options.ssl_certificate:
-        for name in ("ssl_private_key", "ssl_certificate_chain", "ssl_verify_client", "ssl_hosts"):
+        for name in _NEED_CERTIFICATE:
             if getattr(options, name):
                 raise ValueError(f"{name} needs ssl_certificate")
     if options.ssl_verify_client and not options.ssl_client_ca:

@@ -94,23 +94,20 @@ class Supervisor:
     def run(self) -> Worker | Outcome:
         """Fork, and return in each of the processes; in the parent, when all of them have ended.
 
+        A process has all signals blocked until :meth:`Worker.heed_signals`.
+
         :raises RuntimeError: outside of the main thread, which alone is told of signals.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("several processes can only be started by the main thread")
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        try:
-            with _alarm(self._watched()) as alarm:
-                while self._outcome is None or self._children:
-                    for number in self._vacant():
-                        worker = self._fork(number)
-                        if worker is not None:
-                            return worker
-                    self._wait(alarm)
-                return self._outcome
-        finally:
-            # A child still has all signals blocked: here its own handlers are in place again.
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        with _alarm(self._watched()) as alarm:
+            while self._outcome is None or self._children:
+                for number in self._vacant():
+                    worker = self._fork(number)
+                    if worker is not None:
+                        return worker
+                self._wait(alarm)
+            return self._outcome
 
     def _watched(self) -> set[int]:
         watched = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *self._forwarded}
@@ -152,7 +149,7 @@ class Supervisor:
             for sibling in self._children.values():
                 sibling.line.close()  # or they would not notice the parent's death
             ours.close()
-            return Worker(number, theirs)
+            return Worker(number, theirs, mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
         ours.setblocking(False)

@@ -56,6 +56,7 @@ class Server:
         self._listeners: Listeners | None = None
         self._detached = False
         self._called_off = False
+        self._stopping = False
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -118,7 +119,7 @@ class Server:
             return
         listeners = self._adopted
         if listeners is None:
-            if self.options.processes > 1 and self.options.socket is None:
+            if self.options.processes > 1:
                 raise RuntimeError("a Server is one process: call serve() for several of them")
             listeners = listen(self.options)
         try:
@@ -214,6 +215,7 @@ class Server:
                 return
             self._thread = threading.current_thread()
             self._stopped.clear()
+            self._stopping = False
             try:
                 self.prepare()
             except BaseException:
@@ -223,6 +225,8 @@ class Server:
         engine = self._engine
         assert engine is not None
         try:
+            if self._stopping:  # it was to stop before there was an engine
+                engine.stop()
             engine.run()
         finally:
             try:
@@ -256,6 +260,7 @@ class Server:
             self._stopped.wait(self.options.shutdown_timeout + 2 * JOIN_TIME)
 
     def _begin_stop(self) -> None:
+        self._stopping = True
         if self._engine is not None:
             self._engine.stop()
 

@@ -57,6 +57,7 @@ def _serve_in_processes(server: Server) -> None:
 
 
 def _work(worker: Worker, server: Server, listeners: Listeners) -> None:
+    worker.heed_signals()
     listeners.keep_share(worker.number, server.options.processes)
     server.adopt(listeners)
     server.prepare()

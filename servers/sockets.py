@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterable
+from time import sleep
 from typing import Any
 
 from cptoolkit.servers.errors import BindError
@@ -16,6 +17,10 @@ from cptoolkit.servers.options import Options
 PORT_ATTEMPTS = 10
 """How often another free port is tried, if the one found for a name's first address is taken on
 another of its addresses."""
+
+START_TIME = 0.05
+"""Seconds that another server gets between binding its Unix socket and listening on it, before it
+counts as dead."""
 
 _NOT_HERE = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 """Errors of an address that this machine does not have; a name may have others that it has."""
@@ -65,11 +70,11 @@ class Listeners:
         self._file = None  # that is for the parent to remove
 
     def close(self) -> None:
-        """Listen no longer: close the sockets and remove the file."""
+        """Listen no longer: remove the file and close the sockets."""
         if self._owned:
-            _close(self.sockets)
             if self._file is not None:
-                self._file.remove()
+                self._file.remove()  # as long as its socket is open, no other has its identity
+            _close(self.sockets)
 
 
 class SocketFile:
@@ -86,9 +91,13 @@ class SocketFile:
             return None
         return status.st_dev, status.st_ino
 
+    def is_there(self) -> bool:
+        """Whether no other one has taken its place."""
+        return self._identity is not None and self._look() == self._identity
+
     def remove(self) -> None:
         """Remove it, unless another one has taken its place."""
-        if self._identity is not None and self._look() == self._identity:
+        if self.is_there():
             with contextlib.suppress(OSError):  # no right to it any more: the next server will
                 os.unlink(self._path)
 
@@ -236,16 +245,26 @@ def _clear(path: str) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise FileExistsError(errno.EEXIST, "there is a file that is no socket")
+    dead = SocketFile(path)
+    if not _answers(path):
+        sleep(START_TIME)
+        if not _answers(path):
+            if dead.is_there():
+                os.unlink(path)
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except BlockingIOError:  # one that answers, though its queue is full
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except BlockingIOError:  # though its queue is full
             pass
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    return True
 
 
 # -- both -----------------------------------------------------------------------------------------

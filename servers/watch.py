@@ -34,7 +34,7 @@ LONGEST_SLEEP = 1.0
 thread falls asleep does not wake it, so its handler has to wait for that."""
 
 SURPLUS_TIME = 10.0
-"""Seconds after which an idle thread above ``thread_pool`` ends."""
+"""Seconds after which idle threads above ``thread_pool`` end."""
 
 FAILURE_TIME = 0.1
 """Seconds without a look after one failed."""

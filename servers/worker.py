@@ -28,12 +28,18 @@ class Worker:
 
     :param number: which one, from 0.
     :param line: its connection with the parent.
+    :param mask: signals that it is to have blocked.
     """
 
-    def __init__(self, number: int, line: socket.socket) -> None:
+    def __init__(self, number: int, line: socket.socket, mask: set[int]) -> None:
         self.number = number
         self._line = line
+        self._mask = mask
         self._pid = os.getpid()
+
+    def heed_signals(self) -> None:
+        """Let in the signals that the fork has held back: whatever they do, it can happen now."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def ready(self) -> None:
         """Tell that it serves. From now on it gets a SIGTERM if the parent dies."""

@@ -40,7 +40,6 @@ FLAGS = [
     (["--proxy-protocol", "10.0.0.0/8"], "server.proxy_protocol", "10.0.0.0/8"),
     (["--ssl-certificate", "a"], "server.ssl_certificate", "a"),
     (["--ssl-private-key", "a"], "server.ssl_private_key", "a"),
-    (["--ssl-private-key-password", "a"], "server.ssl_private_key_password", "a"),
     (["--ssl-certificate-chain", "a"], "server.ssl_certificate_chain", "a"),
     (["--ssl-ciphers", "a"], "server.ssl_ciphers", "a"),
     (["--ssl-client-ca", "a"], "server.ssl_client_ca", "a"),
@@ -87,3 +86,9 @@ def test_help_shows_the_default_that_the_setting_has(capsys):
     assert "Longest fields of a request together" in shown
     assert "have the same limit. (default: 512000)" in shown
     assert "every interface. (default: 127.0.0.1)" in shown
+
+
+def test_password_is_no_flag_as_everybody_can_read_command_lines():
+    parser = argparse.ArgumentParser()
+    add_server_flags(parser)
+    assert "password" not in parser.format_help()

@@ -11,37 +11,45 @@ import os
 import socket
 
 VARIABLE = "CPTOOLKIT_SOCKETS"
-"""JSON: a list of (name, descriptor, what ``getsockname`` gives, as text)."""
+"""JSON: a list of (name, list of (descriptor, what ``getsockname`` gives, as text))."""
 
-_waiting: list[tuple[str, socket.socket]] = []
+_waiting: list[tuple[str, list[socket.socket]]] = []
 
 
 def leave(name: str, sockets: list[socket.socket]) -> None:
-    """Leave sockets to the server that will :func:`claim` them under that name."""
-    _waiting.extend((name, sock) for sock in sockets)
+    """Leave sockets to the server that will :func:`claim` them under that name.
+
+    Servers on port 0 may have the same name: the first to leave has the first to claim as its
+    successor.
+    """
+    _waiting.append((name, sockets))
 
 
 def claim(name: str) -> list[socket.socket]:
-    """Take the sockets that were left under that name; an empty list if there are none."""
+    """Take the sockets that a server has left under that name; an empty list if there are none."""
     _accept_inheritance()
-    found = [sock for left_as, sock in _waiting if left_as == name]
-    _waiting[:] = [pair for pair in _waiting if pair[0] != name]
-    return found
+    for index, (left_as, sockets) in enumerate(_waiting):
+        if left_as == name:
+            del _waiting[index]
+            return sockets
+    return []
 
 
 def discard() -> None:
     """Close what nobody has claimed."""
     _accept_inheritance()
     while _waiting:
-        _waiting.pop()[1].close()
+        for sock in _waiting.pop()[1]:
+            sock.close()
 
 
 def bequeath() -> None:
     """Make the program that this process is about to run inherit what is left."""
     heritage = []
-    for name, sock in _waiting:
-        sock.set_inheritable(True)
-        heritage.append((name, sock.fileno(), repr(sock.getsockname())))
+    for name, sockets in _waiting:
+        for sock in sockets:
+            sock.set_inheritable(True)
+        heritage.append((name, [(sock.fileno(), repr(sock.getsockname())) for sock in sockets]))
     if heritage:
         os.environ[VARIABLE] = json.dumps(heritage)
 
@@ -49,16 +57,22 @@ def bequeath() -> None:
 def _accept_inheritance() -> None:
     # Not for our own children: they inherit the environment, but no descriptors.
     heritage = os.environ.pop(VARIABLE, None)
-    for name, descriptor, address in json.loads(heritage) if heritage else ():
-        try:
-            sock = socket.socket(fileno=descriptor)
-        except OSError:
-            continue
-        if _listens(sock) and repr(sock.getsockname()) == address:
-            sock.set_inheritable(False)
-            _waiting.append((name, sock))
-        else:
-            sock.detach()  # something else's
+    for name, entries in json.loads(heritage) if heritage else ():
+        sockets = [sock for entry in entries if (sock := _inherited(*entry)) is not None]
+        if sockets:
+            _waiting.append((name, sockets))
+
+
+def _inherited(descriptor: int, address: str) -> socket.socket | None:
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        return None
+    if _listens(sock) and repr(sock.getsockname()) == address:
+        sock.set_inheritable(False)
+        return sock
+    sock.detach()  # something else's
+    return None
 
 
 def _listens(sock: socket.socket) -> bool:

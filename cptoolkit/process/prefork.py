@@ -74,6 +74,7 @@ def divide(bus: Bus, servers: Sequence[Server]) -> None:
             listeners.keep_share(outcome.number, count)
             server.share(listeners)
         _Tie(bus, outcome).subscribe()
+        outcome.heed_signals()
     else:
         _end(bus, outcome, servers, opened)
 

@@ -29,6 +29,16 @@ signals.subscribe()
 signals.set_handler("SIGUSR2", bus.restart)
 """
 
+SECOND = """
+def second(environ, start_response):
+    start_response("200 OK", [("Content-Length", "3")])
+    return [b"two"]
+
+other = servers.Server(bus, second)
+other.socket_port = 0
+other.subscribe()
+"""
+
 RESTART = """
 bus.subscribe("stop", lambda: os.environ.update(LIFE="second"))
 bus.start()
@@ -165,6 +175,19 @@ def test_program_on_port_0_keeps_its_port_when_it_restarts(run):
     assert script.end() == 0
 
 
+def test_servers_on_port_0_keep_their_ports_when_the_program_restarts(run):
+    program = PORT.format(port=0) + SECOND
+    script = run(program + RESTART)
+    ports = [int(script.wait_for("Serving on").rpartition(":")[2]) for _ in range(2)]
+    script.wait_for("blocking")
+    fetch(("127.0.0.1", ports[0]), "/restart")
+    assert [int(script.wait_for("Serving on").rpartition(":")[2]) for _ in range(2)] == ports
+    script.wait_for("blocking")
+    assert [fetch(("127.0.0.1", port)) for port in ports] == [b"second", b"two"]
+    script.send(signal.SIGTERM)
+    assert script.end() == 0
+
+
 def test_program_that_restarts_on_another_port_leaves_the_old_one(run):
     old = free_port()
     change = 'server.socket_port = 0 if "LIFE" in os.environ else server.socket_port\n'
@@ -220,7 +243,7 @@ def test_socket_is_claimed_once_and_not_inherited_further(inherit):
     with socket.create_server(("127.0.0.1", 0)) as left:
         number = os.dup(left.fileno())
         os.set_inheritable(number, True)
-        inherit(("a:1", number, repr(left.getsockname())))
+        inherit(("a:1", [(number, repr(left.getsockname()))]))
         assert handover.claim("b:2") == []
         [claimed] = handover.claim("a:1")
         assert claimed.getsockname() == left.getsockname()
@@ -244,7 +267,7 @@ def test_descriptor_that_is_something_else_is_left_alone(inherit, tmp_path, kind
         name = repr(thing.getsockname()) if kind == "does not listen" else "('127.0.0.1', 1)"
         if kind == "closed":
             thing.close()
-        inherit(("a:1", number, name))
+        inherit(("a:1", [(number, name)]))
         assert handover.claim("a:1") == []
         handover.discard()
         assert kind == "closed" or os.fstat(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import threading
@@ -14,6 +15,7 @@ from cptoolkit.servers import Options
 from cptoolkit.servers import crew as crew_module
 from cptoolkit.servers import server as server_module
 from cptoolkit.servers import watch as watch_module
+from cptoolkit.servers.acceptor import Acceptor
 
 pytestmark = pytest.mark.usefixtures("each_poller")
 
@@ -52,6 +54,47 @@ def threads_of(served):
 
 
 # -- connections --------------------------------------------------------------------------------
+
+
+def test_connection_ends_though_a_process_that_was_forked_has_a_copy_of_it(serve_app):
+    copies = []
+
+    def app(environ, start_response):
+        copies.extend(os.dup(number) for number in list(served.server._engine.connections))
+        start_response("200 OK", [])
+        return [b"hello"]
+
+    served = serve_app(app)
+    try:
+        assert served.talk(b"GET / HTTP/1.0\r\n\r\n").endswith(b"hello")
+    finally:
+        for number in copies:
+            os.close(number)
+    assert copies
+
+
+def test_flood_of_connections_does_not_keep_the_server_from_its_end():
+    class Flood:
+        family = socket.AF_UNIX
+
+        def accept(self):
+            return self, ""
+
+        def setblocking(self, blocking):
+            pass
+
+        def listen(self, sock):
+            pass
+
+        ignore = listen
+
+    welcomed = []
+    flood = Flood()
+    acceptor = Acceptor(
+        [flood], flood, Options(), print, lambda: 0, lambda sock, peer: welcomed.append(sock)
+    )
+    acceptor.take_last()
+    assert len(welcomed) >= Options().socket_queue_size
 
 
 def test_connections_beyond_the_limit_wait_until_one_closes(serve_app, gate):
@@ -255,6 +298,45 @@ def test_want_of_threads_is_told_once_and_made_good(serve_app, gate, monkeypatch
     assert [client.answer().body for client in clients] == [b"hello"] * 3
     text = "only 1 of 2 threads are there for requests: can't start new thread"
     assert served.logged == [("ERROR", text)]
+
+
+def test_all_threads_that_are_not_needed_any_more_end_together(wait_until):
+    def work(worker):
+        while crew.rest(worker) and not crew.quitting:
+            ended.wait(10)  # it leads
+        crew.leave(worker)
+
+    ended = threading.Event()
+    crew = crew_module.Crew(work, 2, print)
+    crew.fill(20)
+    wait_until(lambda: crew.resting == 19)
+    for _ in range(2):
+        crew.dismiss_surplus(float("inf"))
+    wait_until(lambda: crew.strength == 2)
+    assert crew.resting == 1
+    crew.quit()
+    ended.set()
+    assert crew.join(time.monotonic() + 10) == []
+
+
+def test_threads_that_are_just_being_hired_can_be_waited_for(monkeypatch):
+    ended = []
+
+    def end():
+        crew.quit()
+        ended.append(crew.join(time.monotonic() + 10))
+
+    def start(worker):
+        ending.start()
+        ending.join(0.1)
+        threading.Thread.start(worker)
+
+    crew = crew_module.Crew(lambda worker: crew.leave(worker), 1, print)
+    ending = threading.Thread(target=end)
+    monkeypatch.setattr(crew_module.Worker, "start", start)
+    crew.refill()
+    ending.join(10)
+    assert ended == [[]]
 
 
 # -- connections that change hands --------------------------------------------------------------

@@ -205,6 +205,17 @@ def test_signal_to_the_parent_finishes_requests_and_ends_all(site, number):
     assert all(map(gone, pids))
 
 
+def test_process_that_is_interrupted_as_it_begins_does_not_go_on_with_the_program(site):
+    running = site(
+        ready=False,
+        before="import atexit; atexit.register(print, 'end of the program', flush=True)\n"
+        "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), 2))",
+    )
+    assert running.end() == 130
+    assert running.output.count("end of the program") == 1
+    assert "Traceback" not in "\n".join(running.output)
+
+
 def test_ctrl_c_in_a_terminal_reaches_all_and_is_no_error(site):
     running = site()
     running.pids()
@@ -433,9 +444,12 @@ def test_several_processes_need_the_main_thread():
     assert raised == ["several processes can only be started by the main thread"]
 
 
-def test_server_by_itself_is_one_process():
-    with pytest.raises(RuntimeError, match=r"a Server is one process: call serve\(\)"):
-        Server(print, port=0, processes=2).serve()
+@pytest.mark.parametrize("given", [False, True], ids=["port", "given socket"])
+def test_server_by_itself_is_one_process(given):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = Server(print, port=0, socket=listening if given else None, processes=2)
+        with pytest.raises(RuntimeError, match=r"a Server is one process: call serve\(\)"):
+            server.serve()
 
 
 def test_handlers_of_signals_are_given_back():

@@ -49,6 +49,7 @@ def connects(address):
         ({"keep_alive_timeout": float("nan")}, "keep_alive_timeout must be 0 or more, got nan"),
         ({"protocol_version": "HTTP/2"}, "must be 'HTTP/1.1' or 'HTTP/1.0', got 'HTTP/2'"),
         ({"server_name": "a\r\nb"}, "server_name must be printable ASCII"),
+        ({"socket": []}, "socket must be one at least, got none"),
     ],
 )
 def test_value_out_of_range_is_told(options, message):
@@ -66,6 +67,7 @@ def test_value_out_of_range_is_told(options, message):
         ({"host": None}, "host must be str, got None"),
         ({"nodelay": "yes"}, "nodelay must be bool"),
         ({"socket": 3}, "socket must be socket or list or tuple or None, got 3"),
+        ({"socket": [3]}, "socket must hold sockets, got 3"),
     ],
 )
 def test_wrong_option_is_told(options, message):
@@ -256,6 +258,25 @@ def test_stop_while_serving_begins_is_clean():
 
     server = Stopped(hello, port=0)
     server.serve()
+    stopping[0].join(10)
+    assert not server.ready
+
+
+def test_stop_while_the_address_is_still_looked_up_counts():
+    stopping = []
+
+    class Stopped(Server):
+        def prepare(self):
+            stopping.append(threading.Thread(target=self.stop))
+            stopping[0].start()
+            stopping[0].join(0.1)
+            super().prepare()
+
+    server = Stopped(hello, port=0)
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    thread.join(4)
+    assert not thread.is_alive()
     stopping[0].join(10)
     assert not server.ready
 

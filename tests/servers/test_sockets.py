@@ -316,6 +316,33 @@ def test_socket_file_of_a_live_server_is_left_alone(listening, path, full):
         assert os.path.exists(path)
 
 
+def test_socket_file_of_a_server_that_is_about_to_listen_is_left_alone(
+    listening, path, monkeypatch
+):
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+        monkeypatch.setattr(sockets, "sleep", lambda seconds: other.listen())
+        with pytest.raises(BindError, match=r"address already in use$"):
+            listening(socket_file=path)
+        assert reaches(path, socket.AF_UNIX)
+
+
+def test_socket_file_that_another_server_has_replaced_meanwhile_is_left_alone(
+    listening, path, monkeypatch
+):
+    def replace(seconds):
+        os.rename(path, f"{path}.dead")
+        other.bind(path)
+
+    with socket.socket(socket.AF_UNIX) as dead, socket.socket(socket.AF_UNIX) as other:
+        dead.bind(path)
+        monkeypatch.setattr(sockets, "sleep", replace)
+        with pytest.raises(BindError, match=r"address already in use$"):
+            listening(socket_file=path)
+        other.listen()
+        assert reaches(path, socket.AF_UNIX)
+
+
 def test_file_that_is_no_socket_is_left_alone(listening, tmp_path):
     file = tmp_path / "precious"
     file.write_text("data")
