@@ -34,7 +34,7 @@ class Program:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **dict(env)},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **dict(env)},  # print and log in order
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
