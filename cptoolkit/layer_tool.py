@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit import middleware
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import webob
 
     from cptoolkit.application import Application
+    from cptoolkit.http.request import Request
+    from cptoolkit.http.response import Response
     from cptoolkit.plan import Plan
 
 
@@ -158,6 +160,39 @@ class LayerTool(Tool):
         layers.append((options, layer))
         del layers[:-MOST_LAYERS]
         return layer
+
+
+class HandlerLayerTool(LayerTool):
+    """A layer that goes around the page handler, and not around hooks.
+
+    A subclass says in :meth:`call` how the handler is called.
+    """
+
+    def call(
+        self, layer: Any, handler: Callable[[], Any], request: Request, response: Response
+    ) -> Any:
+        """Call the page handler in the layer's way, and return what it is to be taken to return."""
+        raise NotImplementedError
+
+    def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
+        """Attach what puts the layer around the page handler.
+
+        :raises ValueError: if there is no such option, or the layer refuses its value.
+        """
+        options = dict(options)
+        priority = options.pop("priority", None)
+        layer = self.made(plan.app, options)
+
+        def wrap() -> None:
+            request, response = current.get()
+            handler = request.handler
+            if handler is not None:
+                request.handler = lambda: self.call(layer, handler, request, response)
+
+        assert self._point is not None
+        plan.attach(
+            self._point, Hook(wrap, priority=self._priority if priority is None else priority)
+        )
 
 
 def answer_with(answer: webob.Response) -> None:
