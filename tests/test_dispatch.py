@@ -201,61 +201,6 @@ def test_application_without_a_root_answers_404(app_of):
 # -- _cp_dispatch ---------------------------------------------------------------------------
 
 
-class Album:
-    @cptoolkit.expose
-    def index(self, artist, title):
-        return f"About {title} by {artist}..."
-
-
-class Band:
-    """The listing of the reference, 5.2.1."""
-
-    def __init__(self):
-        self.albums = Album()
-
-    def _cp_dispatch(self, vpath):
-        if len(vpath) == 1:
-            cptoolkit.request.params["name"] = vpath.pop()
-            return self
-        if len(vpath) == 3:
-            cptoolkit.request.params["artist"] = vpath.pop(0)
-            vpath.pop(0)
-            cptoolkit.request.params["title"] = vpath.pop(0)
-            return self.albums
-        return vpath
-
-    @cptoolkit.expose
-    def index(self, name):
-        return f"About {name}..."
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("/nirvana/", "About nirvana..."),
-        ("/nirvana/albums/nevermind/", "About nevermind by nirvana..."),
-        ("/albums/?artist=nirvana&title=nevermind", "About nevermind by nirvana..."),
-    ],
-)
-def test_cp_dispatch_takes_segments_off_the_path(app_of, path, text):
-    assert app_of(Band()).get(path).text == text
-
-
-@pytest.mark.parametrize("path", ["/nirvana", "/nirvana/albums/nevermind"])
-def test_cp_dispatch_leaves_an_index_an_index(app_of, path):
-    assert app_of(Band()).get(path, status=301).location.endswith(path + "/")
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [("/", "Missing parameters: name"), ("/?artist=nirvana", "Missing parameters: name"),
-     ("/a/b", "Nothing matches the given URI")],
-)  # fmt: skip
-def test_cp_dispatch_listing_is_404_for_what_it_does_not_know(app_of, path, message):
-    page = app_of(Band()).get(path, status=404).text
-    assert message in page or f"The path '{path}' was not found." in page
-
-
 def test_cp_dispatch_may_look_and_leave_the_path_alone(app_of):
     class Tree:
         other = Leaf()

@@ -94,9 +94,17 @@ def test_segment_that_is_not_there_is_a_missing_parameter(band):
     assert "Missing parameters: " in band.get("/", status=404).text
 
 
+@pytest.mark.parametrize("url", ["/", "/?artist=nirvana"])
+def test_name_that_no_segment_gives_is_told_as_missing(app_of, url):
+    """5.2.1."""
+    page = app_of(Band()).get(url, status=404).text
+    assert "Missing parameters: name" in page
+
+
 def test_listing_that_nobody_takes_further_is_not_found(band):
     """5.2.1: ``_cp_dispatch`` gives back the segments that it does not know."""
-    band.get("/a/b", status=404)
+    page = band.get("/a/b", status=404).text
+    assert "The path '/a/b' was not found." in page or "Nothing matches the given URI" in page
 
 
 def test_url_can_be_had_with_a_query_too(app_of):
