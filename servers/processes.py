@@ -49,7 +49,7 @@ class _Child:
     born: float
     ready: bool = False
     outdated: bool = False
-    """Whether it is to end when its successor is ready."""
+    """Whether it is to have a successor once it is ready, and to end when that one is."""
     told: bool = False
     """Whether it knows that it is to end."""
     end_by: float = math.inf
@@ -120,7 +120,9 @@ class Supervisor:
     def _vacant(self) -> list[int]:
         if self._outcome is not None:
             return []
-        staffed = {child.number for child in self._children.values() if not child.outdated}
+        # One that has just begun is replaced later, or signals in a row would fork without end.
+        children = self._children.values()
+        staffed = {child.number for child in children if not (child.outdated and child.ready)}
         now = monotonic()
         vacant = [n for n in range(self._count) if n not in staffed and self._due[n] <= now]
         if self._came_up:
@@ -191,7 +193,7 @@ class Supervisor:
                 _send(child, number)
         elif number == signal.SIGHUP and not self._terminal:
             for child in self._children.values():
-                child.outdated = child.outdated or child.ready
+                child.outdated = True
         elif number == signal.SIGINT and self._outcome is not None:
             for child in self._children.values():
                 child.end_by = 0.0  # a second Ctrl-C
@@ -209,7 +211,7 @@ class Supervisor:
         if READY in said:
             child.ready = self._came_up = True
             for other in self._children.values():
-                if other.number == child.number and other.outdated:
+                if other.number == child.number and other is not child:
                     self._tell_to_end(other)
         if RESTART in said or END in said:
             child.asked = True
@@ -241,6 +243,9 @@ class Supervisor:
         if not self._came_up:
             self._log(f"{name} {how} before it was ready", logging.ERROR, False)
             self._end(Outcome(max(1, status)))
+            return
+        if any(other.number == child.number for other in self._children.values()):
+            self._log(f"{name} {how}; its successor is there", logging.ERROR, False)
             return
         self._log(f"{name} {how}: starting another one", logging.ERROR, False)
         now = monotonic()

@@ -63,10 +63,11 @@ class Site:
     def __init__(self, folder, options, before):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.address = probe.getsockname()
-        path = folder / f"site{self.address[1]}.py"
-        path.write_text(SCRIPT.replace("{before}", before).replace("{options}", repr(options)))
+        self.program = folder / f"site{self.address[1]}.py"
+        text = SCRIPT.replace("{before}", before).replace("{options}", repr(options))
+        self.program.write_text(text)
         self.process = subprocess.Popen(
-            [sys.executable, str(path), str(self.address[1])],
+            [sys.executable, str(self.program), str(self.address[1])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -344,9 +345,9 @@ def refuses(address):
     return False
 
 
-def test_sighup_replaces_all_processes_and_refuses_nobody(site):
-    running = site()
-    before = running.pids()
+@contextlib.contextmanager
+def clients_of(running):
+    """Ask without a pause from three threads; gives what was answered, and what failed."""
     answered, failed, stop = [], [], threading.Event()
 
     def ask():
@@ -359,17 +360,50 @@ def test_sighup_replaces_all_processes_and_refuses_nobody(site):
     asking = [threading.Thread(target=ask) for _ in range(3)]
     for thread in asking:
         thread.start()
-    running.signal(signal.SIGHUP)
-    after = running.pids(besides=before)
-    wait_until(lambda: all(map(gone, before)))
-    stop.set()
-    for thread in asking:
-        thread.join(PATIENCE)
+    try:
+        yield answered, failed
+    finally:
+        stop.set()
+        for thread in asking:
+            thread.join()
+
+
+def test_sighup_replaces_all_processes_and_refuses_nobody(site):
+    running = site()
+    before = running.pids()
+    with clients_of(running) as (answered, failed):
+        running.signal(signal.SIGHUP)
+        after = running.pids(besides=before)
+        wait_until(lambda: all(map(gone, before)))
     assert len(after) == 2
     assert failed == []
     assert answered
     running.signal(signal.SIGTERM)
     assert running.end() == 0
+
+
+def test_sighup_replaces_a_process_that_serves_but_has_not_told_yet_that_it_does(site):
+    before = """
+def late(self, ready=processes.Worker.ready):
+    def tell():
+        while self.number == 1 and not os.path.exists(sys.argv[0] + ".go"):
+            time.sleep(0.01)
+        ready(self)
+    threading.Thread(target=tell, daemon=True).start()
+
+def obey(self, number, obey=processes.Supervisor._obey):
+    obey(self, number)
+    print("obeyed", flush=True)
+
+processes.Worker.ready, processes.Supervisor._obey = late, obey
+"""
+    running = site(before=before)
+    old = running.pids()
+    running.signal(signal.SIGHUP)
+    running.wait_for("obeyed")
+    running.program.with_suffix(".py.go").touch()
+    wait_until(lambda: all(map(gone, old)))
+    assert len(running.pids(besides=old)) == 2
 
 
 def test_sighup_finishes_the_requests_of_old_processes(site):
