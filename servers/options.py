@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import socket as socket_module
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -36,6 +37,15 @@ class Options:
 
     socket_mode: str = "0600"
     """Who may connect to ``socket_file``, as octal permissions."""
+
+    peercreds: bool = False
+    """Whether the environ tells of the process at the other end of a Unix socket, on Linux:
+    X_REMOTE_PID, X_REMOTE_UID, X_REMOTE_GID. Not through FastCGI and SCGI, which have a web server
+    at the other end."""
+
+    peercreds_resolve: bool = False
+    """Whether its user and group have their names there, too: X_REMOTE_USER, X_REMOTE_GROUP, and
+    REMOTE_USER."""
 
     thread_pool: int = 10
     """Threads, and so handlers that can run at the same time."""
@@ -188,6 +198,7 @@ class Options:
             raise ValueError(f"socket_mode must be like '0600', got {self.socket_mode!r}")
         if not self.server_name.isprintable() or not self.server_name.isascii():
             raise ValueError(f"server_name must be printable ASCII, got {self.server_name!r}")
+        _check_peercreds(self)
         _check_tls(self)
 
     @classmethod
@@ -259,6 +270,15 @@ def _check_sockets(given: object) -> None:
         for one in given:
             if not isinstance(one, socket_module.socket):
                 raise TypeError(f"socket must hold sockets, got {one!r}")
+
+
+def _check_peercreds(options: Options) -> None:
+    if options.peercreds_resolve and not options.peercreds:
+        raise ValueError("peercreds_resolve needs peercreds")
+    if options.peercreds and options.protocol != "http":
+        raise ValueError(f"peercreds needs protocol 'http', got {options.protocol!r}")
+    if options.peercreds and sys.platform != "linux":
+        raise ValueError("peercreds needs Linux")
 
 
 def _check_tls(options: Options) -> None:

@@ -177,6 +177,10 @@ class Server:
             self.log,
             self._on_exit,
         )
+        if options.peercreds:
+            from cptoolkit.servers.peer_credentials import peer_credentials
+
+            gateway.about_peer = partial(peer_credentials, resolve=options.peercreds_resolve)
         protocol, framing = _spoken(options.protocol)
         if self._statistics is not None:
             framing = (self._statistics.framing(), *framing)
@@ -210,18 +214,20 @@ class Server:
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError("the server is serving already")
-            if self._called_off:
-                self._called_off = False
-                return
+            self._stopping = False
+            # From here on a signal stops it; one that came before has called it off.
             self._thread = threading.current_thread()
             self._stopped.clear()
-            self._stopping = False
             try:
-                self.prepare()
+                called_off, self._called_off = self._called_off, False
+                if not called_off:
+                    self.prepare()
             except BaseException:
-                self._thread = None
-                self._stopped.set()
+                self._leave()
                 raise
+            if called_off:
+                self._leave()
+                return
         engine = self._engine
         assert engine is not None
         try:
@@ -232,8 +238,7 @@ class Server:
             try:
                 self._close(engine)
             finally:
-                self._thread = None
-                self._stopped.set()
+                self._leave()
         if self._interrupt is not None:
             raise self._interrupt
 
@@ -259,12 +264,19 @@ class Server:
         ):
             self._stopped.wait(self.options.shutdown_timeout + 2 * JOIN_TIME)
 
+    def _leave(self) -> None:
+        """Take note that nobody serves any more."""
+        self._thread = None
+        self._stopped.set()
+
     def _begin_stop(self) -> None:
         self._stopping = True
         if self._engine is not None:
             self._engine.stop()
 
     def _close(self, engine: Engine) -> None:
+        if self._listeners is not None and not self._detached:
+            self._listeners.hide()
         engine.deafen()
         stuck = self._discard(engine)
         if stuck:

@@ -69,11 +69,15 @@ class Listeners:
         self.sockets = kept
         self._file = None  # that is for the parent to remove
 
+    def hide(self) -> None:
+        """Remove the file, so that nobody connects any more between the last accept and the end."""
+        if self._owned and self._file is not None:
+            self._file.remove()  # as long as its socket is open, no other has its identity
+
     def close(self) -> None:
         """Listen no longer: remove the file and close the sockets."""
+        self.hide()
         if self._owned:
-            if self._file is not None:
-                self._file.remove()  # as long as its socket is open, no other has its identity
             _close(self.sockets)
 
 

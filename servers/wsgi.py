@@ -75,6 +75,9 @@ class WSGIGateway:
     :param on_exit: is told when the application raises KeyboardInterrupt or SystemExit.
     """
 
+    about_peer: Callable[[socket.socket], dict[str, str]] | None = None
+    """What tells more of the client of a Unix socket, in environ keys."""
+
     def __init__(
         self,
         app: Application,
@@ -110,7 +113,9 @@ class WSGIGateway:
 
         :param framing: how requests and answers look on the wire, if not as in HTTP.
         """
-        return type("WSGIExchange", (*framing, WSGIExchange), {"gateway": self})
+        # Any, since pyright finds no order for bases whose number it does not know.
+        bases: Any = (*framing, WSGIExchange)
+        return type("WSGIExchange", bases, {"gateway": self})
 
     def with_fields(self, exchange: Exchange) -> Environ:
         """Return what of the environ is the same while a client repeats its fields."""
@@ -122,6 +127,8 @@ class WSGIGateway:
         local = exchange.conn.local
         if isinstance(local, tuple):
             environ["SERVER_NAME"], environ["SERVER_PORT"] = local[0], str(local[1])
+        if self.about_peer is not None and not isinstance(peer, tuple):
+            environ.update(self.about_peer(exchange.conn.sock))
         if exchange.conn.transport is not None:
             environ["wsgi.url_scheme"] = "https"
             environ.update(exchange.conn.transport.environ())

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from cptoolkit.process import handover, wspbus
 from cptoolkit.process.activation import passed_descriptors
 from cptoolkit.process.adapter import CannotServe
-from cptoolkit.process.channels import WARNING
 from cptoolkit.process.prefork import divide
 from cptoolkit.process.server_settings import ServerSettings, wrong
 from cptoolkit.servers.errors import TLSError
@@ -21,10 +20,6 @@ from cptoolkit.servers.sockets import Listeners, SocketFile, listen
 
 if TYPE_CHECKING:
     from cptoolkit.process.wspbus import Bus
-
-_FOREIGN = {"peercreds": False, "peercreds_resolve": False}
-"""Settings that other servers have and the bundled one has not, with the values that ask for
-nothing."""
 
 _descriptors_taken: set[int] = set()  # each of systemd's sockets serves one Server
 
@@ -76,9 +71,6 @@ class Server(ServerSettings):
             raise CannotServe("There is no address to serve on: set server.socket_port.")
         if self.wsgi_version != (1, 0):
             raise CannotServe(f"server.wsgi_version must be (1, 0), got {self.wsgi_version!r}")
-        for name, nothing in _FOREIGN.items():
-            if getattr(self, name) != nothing:
-                self.bus.log(f"server.{name} has no effect on the bundled server.", WARNING)
         options = self.options()
         try:
             return BundledServer(

@@ -40,12 +40,6 @@ class ServerSettings(ServerAdapter):
     """A server to use instead of the bundled one, or the dotted name of something that makes one:
     it is called with this object. Most of the other attributes then have no meaning."""
 
-    peercreds: bool = False
-    """Foreign servers only: whether to ask for the process at the other end of a Unix socket."""
-
-    peercreds_resolve: bool = False
-    """Foreign servers only: whether to look up its user's name."""
-
     if TYPE_CHECKING:
         # The options, which are declared in one place.
         def __getattr__(self, name: str) -> Any: ...

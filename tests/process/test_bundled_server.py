@@ -143,12 +143,6 @@ def test_wrong_setting_ends_the_start_with_a_line(bus, server, name, value, mess
     assert not server.running
 
 
-def test_setting_without_effect_is_told(bus, server):
-    server.peercreds = True
-    server.httpserver_from_self()
-    assert bus.lines == ["server.peercreds has no effect on the bundled server."]
-
-
 @pytest.mark.parametrize("name", ["ssl_certificate", "ssl_private_key", "ssl_context"])
 def test_what_is_not_set_reads_as_none(bus, name):
     assert getattr(Server(bus), name) is None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
+
 import pytest
 
 from cptoolkit.servers import wsgi
@@ -130,3 +134,46 @@ def test_long_names_are_neither_remembered_nor_logged(serve_app):
         assert served.talk(GET[:-2] + b"Connection: close\r\n" + name + b": x\r\n\r\n")
         assert name not in wsgi._keys
     assert served.logged == []
+
+
+@pytest.fixture
+def credentials(environ_of, tmp_path):
+    """Return a function that gives what the environ tells of the process that asks."""
+
+    def ask(**options):
+        environ = environ_of(GET, socket_file=str(tmp_path / "s"), **options)
+        return {key: environ[key] for key in environ if "REMOTE_" in key and environ[key]}
+
+    return ask
+
+
+def test_process_at_the_other_end_of_a_unix_socket_is_told_if_that_is_asked_for(credentials):
+    expected = {
+        "X_REMOTE_PID": str(os.getpid()),
+        "X_REMOTE_UID": str(os.getuid()),
+        "X_REMOTE_GID": str(os.getgid()),
+    }
+    assert credentials(peercreds=True) == expected
+
+
+def test_its_user_and_group_have_their_names_if_that_is_asked_for(credentials):
+    told = credentials(peercreds=True, peercreds_resolve=True)
+    user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    assert (told["X_REMOTE_USER"], told["X_REMOTE_GROUP"]) == (user, group)
+    assert told["REMOTE_USER"] == user
+
+
+def test_number_without_a_name_stands_for_itself(credentials, monkeypatch):
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    monkeypatch.setattr(grp, "getgrgid", {}.__getitem__)
+    told = credentials(peercreds=True, peercreds_resolve=True)
+    assert told["REMOTE_USER"] == told["X_REMOTE_UID"] == str(os.getuid())
+    assert told["X_REMOTE_GROUP"] == str(os.getgid())
+
+
+def test_it_is_not_told_by_default(credentials):
+    assert credentials() == {}
+
+
+def test_client_of_a_port_has_no_such_credentials(environ_of):
+    assert not [key for key in environ_of(GET, peercreds=True) if key.startswith("X_REMOTE")]

@@ -50,6 +50,8 @@ def connects(address):
         ({"protocol_version": "HTTP/2"}, "must be 'HTTP/1.1' or 'HTTP/1.0', got 'HTTP/2'"),
         ({"server_name": "a\r\nb"}, "server_name must be printable ASCII"),
         ({"socket": []}, "socket must be one at least, got none"),
+        ({"peercreds_resolve": True}, "peercreds_resolve needs peercreds"),
+        ({"peercreds": True, "protocol": "scgi"}, "peercreds needs protocol 'http', got 'scgi'"),
     ],
 )
 def test_value_out_of_range_is_told(options, message):
@@ -279,6 +281,27 @@ def test_stop_while_the_address_is_still_looked_up_counts():
     assert not thread.is_alive()
     stopping[0].join(10)
     assert not server.ready
+
+
+def test_signal_while_serving_begins_counts():
+    class Signalled(threading.Event):
+        """Has a signal come at that moment, whose handler stops the server."""
+
+        def clear(self):
+            super().clear()
+            server.stop()
+
+    server = Server(hello, port=0)
+    server._stopped = Signalled()
+    server.prepare()
+    in_case = threading.Timer(10, server.stop)
+    in_case.start()
+    try:
+        server.serve()
+        assert in_case.is_alive()
+    finally:
+        in_case.cancel()
+        in_case.join()
 
 
 def test_serving_twice_is_refused(serve_app):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cptoolkit.servers import BindError, Options, sockets
+from cptoolkit.servers.acceptor import Acceptor
 from cptoolkit.servers.sockets import Listeners, listen
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -276,6 +277,19 @@ def test_socket_file_is_served_and_removed(serve_app, path):
     assert served.get().status == 200
     served.close()
     assert not os.path.exists(path)
+
+
+def test_socket_file_is_gone_before_the_last_connection_is_accepted(serve_app, path, monkeypatch):
+    found = []
+    take_last = Acceptor.take_last
+
+    def look_and_take(self):
+        found.append(os.path.exists(path))
+        take_last(self)
+
+    monkeypatch.setattr(Acceptor, "take_last", look_and_take)
+    serve_app(hello, socket_file=path).close()
+    assert found == [False]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077], ids=["umask 000", "umask 077"])
