@@ -6,7 +6,7 @@ blocks must not stop the others, so leadership moves on in two ways:
 
 - when handlers have blocked lately, the leader promotes another thread *before* each call (see
   :mod:`cptoolkit.servers.wariness`);
-- otherwise the *watch* looks every millisecond whether the leader is still in the same call, and
+- otherwise the *watch* looks every 2 ms whether the leader is still in the same call, and
   promotes another one if so (see :mod:`cptoolkit.servers.watch`).
 
 Connections with events wait in ``ready``, which every free worker empties before it does anything
