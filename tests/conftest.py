@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -18,18 +19,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from webtest import TestApp
 
 import cptoolkit
+from cptoolkit.config_origins import Origin, Origins
 from cptoolkit.configuration import environments, generation
 from cptoolkit.context import current
 from cptoolkit.http.request import Request
 
+sys.path.append(str(Path(__file__).parent / "support"))  # what tests import from one another
+
+# How long something takes says nothing on a busy machine; hypothesis has its own profile for CI.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
+
 
 @pytest.fixture(autouse=True)
 def fresh_site() -> Iterator[None]:
-    """Put back what a test may change in the site of this process: config, tree, tools, log."""
+    """Put back what a test may change in the site of this process: config, tree, bus, log."""
     site, engine = cptoolkit.config, cptoolkit.engine
+    state = engine.state
     dicts = [site, site.namespaces, Request.namespaces, vars(cptoolkit.tools)]
     before = [dict(entries) for entries in dicts]
     configured = [cptoolkit.checker, cptoolkit.server, engine.autoreload, engine.timeout_monitor]
@@ -38,6 +50,8 @@ def fresh_site() -> Iterator[None]:
     contained_paths = site.contained_paths
     apps, cptoolkit.tree.apps = cptoolkit.tree.apps, {}
     listeners = {channel: set(found) for channel, found in engine.listeners.items()}
+    origins, site.origins = site.origins, Origins()
+    site.origins.note(site.defaults, Origin("default"))
     exchange = current.get(None)
     loggers = [cptoolkit.log.error_log, cptoolkit.log.access_log]
     logging_state = [(logger.level, list(logger.handlers)) for logger in loggers]
@@ -45,6 +59,10 @@ def fresh_site() -> Iterator[None]:
     try:
         yield
     finally:
+        if engine.state is not state:
+            if engine.state is engine.states.STARTED:  # the test has failed before its end
+                engine.stop()
+            engine.state = state
         for entries, was in zip(dicts, before, strict=True):
             dict.clear(entries)
             dict.update(entries, was)
@@ -54,6 +72,7 @@ def fresh_site() -> Iterator[None]:
         environments.clear()
         environments.update(named_environments)
         site.contained_paths = contained_paths
+        site.origins = origins
         cptoolkit.tree.apps = apps
         engine.listeners.clear()
         engine.listeners.update(listeners)
@@ -150,7 +169,7 @@ class Service:
         """Start it, on the port and with the data it has had before; return when it answers."""
         if self._process is not None:
             return
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while not self._starts(self.port or free_port()):
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
 
@@ -166,7 +185,7 @@ class Service:
             )
         # Before it is ready: the tests may be killed, or interrupted, while they wait for that.
         self._process, self._guard = process, self._guard_of(process)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < deadline:
             if self._ready(port):
                 self.port = port

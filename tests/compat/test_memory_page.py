@@ -33,6 +33,18 @@ def test_page_tells_of_a_request_that_is_over_and_kept(app_of):
     assert kept in get_instances(Request)
 
 
+def test_objects_that_do_not_tell_their_class_are_passed_over():
+    class Lazy:
+        @property
+        def __class__(self):
+            raise RuntimeError("not configured yet")
+
+    lazy = Lazy()
+    kept = Request.blank("/")
+    assert kept in get_instances(Request)
+    assert any(thing is lazy for thing in get_instances(object))
+
+
 def test_requests_are_counted_while_they_are_served():
     bus = Bus()
     bus.listeners |= {"before_request": set(), "after_request": set()}

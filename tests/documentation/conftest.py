@@ -1,20 +1,13 @@
 """Programs as the reference lists them, in processes of their own, and what a client gets there."""
 
 import http.client
-import os
-import queue
-import signal
 import socket
-import subprocess
 import sys
 import textwrap
-import threading
-import time
 from contextlib import ExitStack
 
 import pytest
-
-PATIENCE = 30  # seconds; only a failure uses them up
+from beside import PATIENCE, Program, free_port, wait_until
 
 # As ``python SCRIPT`` would, but on any port that is free unless the program says which.
 START = """
@@ -26,39 +19,10 @@ runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
 
 
-class Program:
-    """A command, what it prints, and an HTTP client of what it serves."""
+class Site(Program):
+    """A program that serves, and an HTTP client of it."""
 
-    def __init__(self, command, folder, env=(), keep=()):
-        self.folder = folder
-        self.process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **dict(env)},  # print and log in order
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            pass_fds=keep,
-        )
-        self.lines = []
-        self.port = 0
-        self._arriving = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self._arriving.put(line.rstrip("\n"))
-        self._arriving.put(None)
-
-    def wait_for(self, text):
-        """The next line of the output that has the text."""
-        while (line := self._arriving.get(timeout=PATIENCE)) is not None:
-            self.lines.append(line)
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} never came, only {self.lines}")
+    port = 0
 
     def serving(self):
         """This program, once its log has told the port."""
@@ -67,20 +31,16 @@ class Program:
         return self
 
     def listening(self, port):
-        """This program, once it accepts connections on the port."""
+        """This program, once it accepts connections on the port; it may still be starting."""
         self.port = port
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return self
-            assert self.process.poll() is None, self.rest()
-            assert time.monotonic() < deadline, f"nothing listens on {port}; {self.said()}"
-            time.sleep(0.01)
 
-    def said(self):
-        """The lines that have come by now."""
-        return [*self.lines, *self._arriving.queue]
+        def accepts():
+            assert self.process.poll() is None, self.rest()
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(accepts)
+        return self
 
     def get(self, path="/", method="GET", body=None, port=None, **headers):
         """The answer, read whole: ``status``, ``headers`` and ``text``."""
@@ -94,26 +54,6 @@ class Program:
             connection.close()
         return answer
 
-    def rest(self):
-        """All lines, once the output has ended."""
-        while (line := self._arriving.get(timeout=PATIENCE)) is not None:
-            self.lines.append(line)
-        return self.lines
-
-    def end(self, signum=signal.SIGTERM):
-        """The exit status after a signal."""
-        self.process.send_signal(signum)
-        return self.process.wait(PATIENCE)
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(PATIENCE)
-        # A daemon that the program has left behind may hold the other end, and is not waited for.
-        self._reader.join(1)
-        if not self._reader.is_alive():
-            self.process.stdout.close()
-
 
 @pytest.fixture
 def command(tmp_path):
@@ -125,9 +65,10 @@ def command(tmp_path):
 
         def run(*words, env=(), keep=None):
             kept = () if keep is None else (keep,)
-            program = Program([str(word) for word in words], tmp_path, env, kept)
-            programs.callback(program.close)
-            return program
+            env = {"PYTHONUNBUFFERED": "1", **dict(env)}  # print and log in order
+            site = Site(words, tmp_path, env, pass_fds=kept)
+            programs.callback(site.close)
+            return site
 
         yield run
 
@@ -144,9 +85,7 @@ def script(command, tmp_path):
     return run
 
 
-@pytest.fixture
-def free_port():
+@pytest.fixture(name="free_port")
+def free_port_fixture():
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()

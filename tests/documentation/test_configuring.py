@@ -1,6 +1,7 @@
 """4.4.3 and chapter 6: where config stands, and what it does."""
 
 import pytest
+from beside import wait_until
 from webob import Request
 
 import cptoolkit as cherrypy
@@ -146,11 +147,11 @@ def test_global_config_comes_before_three_applications(script, free_port, tmp_pa
     failed = program.get("/fail")
     assert failed.status == 500
     assert "LookupError" not in failed.text
-    program.end()
+    log = tmp_path / "site.log"
+    wait_until(lambda: "ENGINE Bus STARTED" in log.read_text())
+    program.stop()
     assert program.rest() == []
-    log = (tmp_path / "site.log").read_text()
-    assert "ENGINE Bus STARTED" in log
-    assert "LookupError: a secret" in log
+    assert "LookupError: a secret" in log.read_text()
 
 
 def test_values_in_files_are_those_of_python(app_of, tmp_path):
@@ -241,8 +242,8 @@ def test_attributes_of_plugins_are_set_by_config(script, tmp_path):
         """
     )
     assert program.rest()[0] == "60"
-    assert not any("Autoreloader" in line for line in program.lines)
-    assert any("_TimeoutMonitor" in line for line in program.lines)
+    assert not any("Autoreloader" in line for line in program.output)
+    assert any("_TimeoutMonitor" in line for line in program.output)
 
 
 HOOKED = """

@@ -4,10 +4,10 @@ import os
 import signal
 import socket
 import sys
-import time
 from contextlib import suppress
 
 import pytest
+from beside import wait_until
 
 HELLO = """
 import os
@@ -21,13 +21,6 @@ class Root:
     def pid(self):
         return str(os.getpid())
 """
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "never came true"
-        time.sleep(0.01)
 
 
 DAEMON = """
@@ -93,9 +86,9 @@ def test_root_becomes_another_user_before_it_serves(script):
     """8.2: ``Started as``, then ``Running as``; the port has been bound all the same."""
     program = script(HELLO + PRIVILEGES).serving()
     assert program.get("/user").text == "65534 65534"
-    log = "\n".join(program.lines)
+    log = "\n".join(program.output)
     assert log.index("Started as uid: 'root' gid: 'root'") < log.index("Running as uid: ")
-    assert program.end() == 0
+    assert program.stop() == 0
 
 
 PIDFILE = """
@@ -111,7 +104,7 @@ def test_file_holds_the_process_id_until_the_end(script, tmp_path):
     file = tmp_path / "myapp.pid"
     program = script(HELLO + PIDFILE.format(path=str(file))).serving()
     assert file.read_text().strip() == program.get("/pid").text
-    assert program.end() == 0
+    assert program.stop() == 0
     assert not file.exists()
 
 
@@ -144,7 +137,7 @@ def test_socket_of_systemd_is_served(command, tmp_path):
             sys.executable, "-c", ACTIVATE, passed.fileno(), "server.py", keep=passed.fileno()
         )
         assert program.get("/", port=passed.getsockname()[1]).text == "woken"
-        assert program.end() == 0
+        assert program.stop() == 0
 
 
 EMBEDDED = """

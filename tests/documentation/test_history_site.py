@@ -2,9 +2,9 @@
 
 import http.client
 import queue
-import threading
 
 import pytest
+from beside import PATIENCE, in_threads
 
 import cptoolkit as cherrypy
 
@@ -29,7 +29,7 @@ def test_zero_is_a_setting_of_the_server(script, setting):
     ).serving()
     assert program.port
     assert program.get("/").text == "hello"
-    assert program.end() == 0
+    assert program.stop() == 0
 
 
 def test_builtin_library_is_the_default_for_ssl():
@@ -65,14 +65,9 @@ def test_connections_beyond_the_queue_are_refused(script):
         except (OSError, http.client.HTTPException):
             statuses.put(None)
 
-    clients = [threading.Thread(target=ask) for _ in range(6)]
-    for client in clients:
-        client.start()
-    program.wait_for("WAITING")
-    assert statuses.get(timeout=20) == 503
-    program.end()
-    for client in clients:
-        client.join(20)
+    with in_threads(*[ask] * 6, stop=program.stop):
+        program.wait_for("WAITING")
+        assert statuses.get(timeout=PATIENCE) == 503
 
 
 # -- the bus and its config ------------------------------------------------------------------
@@ -120,7 +115,7 @@ cherrypy.config.update({"engine.SIGTERM": lambda: print("HEARD", flush=True)})
 cherrypy.quickstart(Root())
 """
     ).serving()
-    assert program.end() == 0
+    assert program.stop() == 0
     lines = program.rest()
     assert "HEARD" in lines
     assert not any("KeyError" in line for line in lines)

@@ -35,7 +35,7 @@ def test_one_minute_application(script):
     assert answer.headers["Content-Type"] == "text/html;charset=utf-8"
     assert answer.headers["Content-Length"] == "12"
     assert program.get("/nope").status == 404
-    assert program.end() == 0
+    assert program.stop() == 0
 
 
 def test_quickstart_mounts_at_the_root(script):
@@ -83,8 +83,8 @@ cherrypy.engine.block()
     assert (blog.headers["Content-Encoding"], blog.headers["X-Forum"]) == ("gzip", None)
     assert (forum.headers["Content-Encoding"], forum.headers["X-Forum"]) == (None, "yes")
     assert program.get("/").status == 404
-    assert not any("Listening for" in line for line in program.lines)
-    assert program.end() == -signal.SIGTERM
+    assert not any("Listening for" in line for line in program.output)
+    assert program.stop() == -signal.SIGTERM
 
 
 def test_mount_and_quickstart_are_not_exclusive(script):
@@ -94,7 +94,7 @@ def test_mount_and_quickstart_are_not_exclusive(script):
     ).serving()
     assert program.get("/blog/").text.startswith("blog")
     assert program.get("/forum/").text == "forum"
-    assert program.end() == 0
+    assert program.stop() == 0
 
 
 def test_signals_are_listened_for_when_asked(script):
@@ -111,9 +111,9 @@ engine.start()
 engine.block()
 """
     ).serving()
-    heard = [line for line in program.lines if "Listening for SIG" in line]
+    heard = [line for line in program.output if "Listening for SIG" in line]
     assert sorted(line.rpartition(" ")[2] for line in heard) == ["SIGHUP.", "SIGTERM.", "SIGUSR1."]
-    assert program.end() == 0
+    assert program.stop() == 0
 
 
 @pytest.mark.parametrize("by", ["dict", "file"])
@@ -145,11 +145,11 @@ server.subscribe()
 cherrypy.quickstart(Root())
 """
     ).serving()
-    served = re.findall(r"Serving on http://127\.0\.0\.1:(\d+)", "\n".join(program.lines))
+    served = re.findall(r"Serving on http://127\.0\.0\.1:(\d+)", "\n".join(program.output))
     assert len(set(served)) == 2
     for port in served:
         assert program.get("/", port=int(port)).text == f"http://127.0.0.1:{port}"
-    assert program.end() == 0
+    assert program.stop() == 0
 
 
 class Letters:
@@ -212,4 +212,4 @@ if __name__ == "__main__":
     answer = program.get("/")
     assert (answer.status, answer.text) == (200, "Hello World!")
     assert program.get("/nope").status == 404
-    assert program.end() == 0
+    assert program.stop() == 0

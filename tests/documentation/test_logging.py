@@ -74,7 +74,7 @@ def test_logging_can_be_turned_off(script, free_port, tmp_path):
         """
     ).listening(free_port)
     assert program.get("/").text == "hello"
-    assert program.end() == 0
+    assert program.stop() == 0
     assert program.rest() == []
     assert [file.name for file in tmp_path.iterdir()] == ["program.py"]
 
@@ -135,7 +135,7 @@ def test_loggers_of_the_program_play_along(script, tmp_path):
     """4.3.2: one dict for all loggers, those of the framework among them."""
     program = script(SEVERAL_LOGGERS).serving()
     assert program.get("/").text == "hello world"
-    assert program.end() == 0
+    assert program.stop() == 0
     console = [re.sub(r"^[\d: ,-]+", "", line) for line in program.rest()]
     said = [console.index("[INFO] root: boom"), console.index("[INFO] db: bam")]
     bang = next(n for n, line in enumerate(console) if re.fullmatch(STAMP + "  bang", line))

@@ -81,7 +81,7 @@ def test_cart_is_saved(script, source):
 def test_plugin_starts_and_stops_with_the_bus(script):
     """7.1.2."""
     program = script(SHOP + PUBLISHING.format(more="")).serving()
-    assert program.end() == 0
+    assert program.stop() == 0
     log = [line.partition("] ENGINE ")[2] for line in program.rest()]
     lines = [
         "Bus STARTING",
@@ -101,7 +101,7 @@ def test_plugin_can_be_unsubscribed(script):
     program = script(SHOP + PUBLISHING.format(more="plugin.unsubscribe()")).serving()
     program.get("/save_kart", "POST", "cart_data=abc", **FORM)
     assert program.get("/seen").text == ""
-    program.end()
+    program.stop()
     assert not any("DB access" in line for line in program.rest())
 
 
@@ -121,7 +121,7 @@ def test_default_application_says_what_it_does(script):
     """7.1.2, and its log."""
     program = script(HELLO.format(before="")).serving()
     assert program.get("/").text == "hello world"
-    log = [line.partition("] ENGINE ")[2] for line in program.lines if "ENGINE" in line]
+    log = [line.partition("] ENGINE ")[2] for line in program.output if "ENGINE" in line]
     assert sorted(log[:3]) == [f"Listening for SIG{name}." for name in ("HUP", "TERM", "USR1")]
     assert log[3] == "Bus STARTING"
     assert set(log[4:6]) == {
@@ -138,7 +138,7 @@ def test_without_its_server_the_bus_runs_all_the_same(script, free_port):
     program.wait_for("ENGINE Bus STARTED")
     with pytest.raises(ConnectionRefusedError):
         program.get("/", port=free_port)
-    assert program.end() == 0
+    assert program.stop() == 0
     assert not any("Serving on" in line for line in program.rest())
 
 
@@ -180,7 +180,7 @@ def test_built_in_channels_are_published_to_in_their_time(script):
     program = script(CHANNELS).serving()
     program.wait_for("ONCE")
     assert program.get("/").text == "hello"
-    program.end()
+    program.stop()
     told = program.wait_for("TOLD").split()[1:]
     assert told[0] == "start"
     assert told[1:3] == ["main", "graceful"]

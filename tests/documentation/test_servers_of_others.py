@@ -82,9 +82,9 @@ def test_tornado_serves(command, tmp_path, free_port):
     program = command(sys.executable, "served.py", free_port)
     check(program, free_port)
     program.wait_for("main is published to")
-    assert program.end() == 0
+    assert program.stop() == 0
     assert any("Bus STOPPED" in line for line in program.rest())
-    assert not any("Serving on" in line for line in program.lines)
+    assert not any("Serving on" in line for line in program.output)
 
 
 def test_twisted_serves(command, tmp_path, free_port):
@@ -94,7 +94,7 @@ def test_twisted_serves(command, tmp_path, free_port):
     program = command(beside("twistd"), "-n", "--pidfile=", *web, env={"PYTHONPATH": "."})
     check(program, free_port)
     program.wait_for("main is published to")
-    program.end()
+    program.stop()
     log = "\n".join(program.rest())
     states = ["Bus STARTED", "Bus STOPPED", "Bus EXITED"]
     assert [log.count(state) for state in states] == [1, 1, 1]

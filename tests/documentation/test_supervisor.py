@@ -4,10 +4,10 @@ import importlib.util
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
+from beside import wait_until
 
 CONFIG = """
 [unix_http_server]
@@ -78,14 +78,12 @@ def test_supervisor_starts_and_stops_a_site(command, short_folder, free_port):
         supervisord.listening(free_port)
         assert supervisord.get("/").text == "Hello World!"
         ctl("update")
-        deadline = time.monotonic() + 30
-        while "RUNNING" not in (said := ctl("status")):
-            assert time.monotonic() < deadline, said
-        assert "ENGINE Bus STARTED" in (folder / "error.log").read_text()
+        wait_until(lambda: "RUNNING" in ctl("status"))
+        wait_until(lambda: "ENGINE Bus STARTED" in (folder / "error.log").read_text())
         assert '"GET / HTTP/1.1" 200 12' in (folder / "access.log").read_text()
     finally:
         assert "Shut down" in ctl("shutdown")
-        supervisord.process.wait(30)
+        supervisord.end()
     with pytest.raises(ConnectionRefusedError):
         supervisord.get("/")
     assert "ENGINE Bus EXITED" in (folder / "error.log").read_text()

@@ -4,18 +4,19 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 import pytest
+from beside import PATIENCE, free_port
 
 PROGRAMS = Path(__file__).parent / "programs"
-PATIENCE = 30  # seconds; only a failure uses them up
 
 
 class Host:
@@ -139,26 +140,20 @@ def script(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def host(tmp_path):
     """Start hosts that end with the test: ``host(needs, *words, **environ)``."""
-    hosts = []
+    numbers = count()
+    with ExitStack() as hosts:
 
-    def start(needs: str, *words: str, **environ: str) -> Host:
-        folder = tmp_path / str(len(hosts))
-        folder.mkdir()
-        hosts.append(Host(folder, needs, *words, **environ))
-        return hosts[-1]
+        def start(needs: str, *words: str, **environ: str) -> Host:
+            folder = tmp_path / str(next(numbers))
+            folder.mkdir()
+            host = Host(folder, needs, *words, **environ)
+            hosts.callback(host.end)
+            return host
 
-    yield start
-    for one in hosts:
-        one.end()
+        yield start
 
 
 @pytest.fixture(scope="session")

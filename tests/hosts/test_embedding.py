@@ -107,7 +107,7 @@ def test_log_that_fails_does_not_fail_the_program():
         print(engine.state)
         embedding.stop()
     """)
-    assert printed == ["State.STARTED"]
+    assert printed == ["states.STARTED"]
     assert "ZeroDivisionError" in log
 
 
@@ -126,7 +126,7 @@ def test_handler_of_the_host_stays():
         os.kill(os.getpid(), signal.SIGTERM)
         print(engine.state)
     """)
-    assert printed == ["by the host", "State.STARTED"]
+    assert printed == ["by the host", "states.STARTED"]
 
 
 def test_bus_starts_outside_of_the_main_thread():
@@ -136,7 +136,7 @@ def test_bus_starts_outside_of_the_main_thread():
         thread.join()
         print(engine.state)
     """)
-    assert printed == ["State.STARTED"]
+    assert printed == ["states.STARTED"]
     assert "Bus EXITED" in log
 
 
@@ -184,5 +184,5 @@ def test_fork_leaves_the_bus_of_its_parent_alone():
         os.waitpid(child, 0)
         print(engine.state)
     """)
-    assert printed == ["State.STARTED"]
+    assert printed == ["states.STARTED"]
     assert log.count("Bus EXITED") == 1

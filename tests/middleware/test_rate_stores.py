@@ -2,9 +2,9 @@
 
 import logging
 import multiprocessing
-import threading
 
 import pytest
+from beside import at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,11 +93,7 @@ def test_threads_together_get_no_more_than_there_is(store):
             if store.take("a", HOUR, 60).granted:
                 granted.append(1)
 
-    threads = [threading.Thread(target=take) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[take] * 4)
     assert len(granted) == 60
 
 

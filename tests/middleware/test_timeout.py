@@ -5,6 +5,7 @@ import io
 import threading
 
 import pytest
+from beside import in_threads
 from webob import Request, Response
 from webob.exc import HTTPNotFound
 from webtest import TestApp
@@ -247,13 +248,11 @@ def test_read_in_progress_is_waited_for():
         assert begun.wait(30)
         threading.Timer(4 * SHORT, go.set).start()
 
-    watcher = threading.Thread(target=let_go)
-    watcher.start()
     request = Request.blank("/", environ={"wsgi.input": Connection()})
     request.environ["webob.is_body_seekable"] = False
-    request.get_response(Timeout(app, seconds=SHORT))
-    order.append("answered")
-    watcher.join()
+    with in_threads(let_go):
+        request.get_response(Timeout(app, seconds=SHORT))
+        order.append("answered")
     assert order == ["read", "answered"]
 
 

@@ -10,10 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
+from functools import partial
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from beside import PATIENCE, at_once, in_threads, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from webob import Request, Response
@@ -30,7 +31,6 @@ simple_websocket = pytest.importorskip("simple_websocket")
 
 from cptoolkit.middleware import websocket_connection  # noqa: E402  # it needs simple_websocket
 
-PATIENCE = 10.0
 KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 HANDSHAKE = {
     "Connection": "keep-alive, Upgrade",
@@ -86,13 +86,8 @@ def bundled(site):
 def serving(app, **options):
     server = Server(app, port=0, **options)
     server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    try:
+    with in_threads(server.serve, stop=server.stop):
         yield server.bound_addr
-    finally:
-        server.stop()
-        thread.join(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -100,13 +95,10 @@ def werkzeug(site):
     from werkzeug.serving import make_server
 
     server = make_server("127.0.0.1", 0, runpy.run_path(str(site))["app"], threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
     try:
-        yield server.server_address
+        with in_threads(partial(server.serve_forever, 0.01), stop=server.shutdown):
+            yield server.server_address
     finally:
-        server.shutdown()
-        thread.join(PATIENCE)
         server.server_close()
 
 
@@ -166,13 +158,6 @@ def get(address, path="/", **fields):
     answer.text = answer.read().decode()
     connection.close()
     return answer
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        threading.Event().wait(0.002)
 
 
 def end(client):
@@ -326,12 +311,10 @@ def test_host_that_cannot_do_it_answers_501():
         def log_message(self, *args):
             """Say nothing."""
 
-    server = make_server("127.0.0.1", 0, WebSocket(echo), handler_class=Quiet)
-    thread = threading.Thread(target=server.handle_request)
-    thread.start()
-    answer = get(server.server_address, **HANDSHAKE)
-    thread.join()
-    server.server_close()
+    with make_server("127.0.0.1", 0, WebSocket(echo), handler_class=Quiet) as server:
+        server.timeout = PATIENCE
+        with in_threads(server.handle_request):
+            answer = get(server.server_address, **HANDSHAKE)
     assert answer.status == 501
     assert "does not hand out its socket" in answer.text
 
@@ -394,7 +377,7 @@ def test_client_that_answers_pings_may_be_silent(connect):
         websocket.send("still there")
         return []
 
-    with serving(WebSocket(app, ping_interval=0.25)) as address:
+    with serving(WebSocket(app, ping_interval=1.5)) as address:
         assert connect(address).receive(PATIENCE) == "still there"
 
 
@@ -411,13 +394,16 @@ def test_client_that_sends_more_than_is_taken_has_to_wait(connect):
 
     with serving(WebSocket(app, max_message_size=10_000)) as address:
         client = connect(address)
-        sender = threading.Thread(target=lambda: [client.send("x" * 5000) for _ in range(4000)])
-        sender.start()
-        sender.join(0.2)
-        assert sender.is_alive()
-        assert len(found[0].input_buffer) < 100
-        goes_on.set()
-        sender.join(PATIENCE)
+
+        def send():
+            for _ in range(4000):
+                client.send("x" * 5000)
+
+        with in_threads(send, stop=goes_on.set) as [sender]:
+            wait_until(lambda: found)
+            sender.join(0.2)
+            assert sender.is_alive()
+            assert len(found[0].input_buffer) < 100
         client.close()
         wait_until(lambda: len(found) == 2)
         assert found[1] == 4000
@@ -484,12 +470,7 @@ def test_many_threads_may_send_though_messages_are_compressed():
                 websocket.send(text)
 
         websocket = environ["cptoolkit.websocket"]
-        shares = [sorted(texts)[start::4] for start in range(4)]
-        threads = [threading.Thread(target=send, args=[share]) for share in shares]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(*(partial(send, sorted(texts)[start::4]) for start in range(4)))
         return []
 
     heard, part, over = set(), "", False

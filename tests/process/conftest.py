@@ -1,18 +1,14 @@
 import contextlib
 import os
-import queue
 import signal
-import subprocess
 import sys
 import textwrap
-import threading
-import time
+from itertools import count
 
 import pytest
+from beside import Program, wait_until
 
 from cptoolkit.process.wspbus import Bus, State
-
-DEADLINE = 20  # seconds; generous, as it is only used up by a failure
 
 PRELUDE = """
 import os, signal, sys, threading, time
@@ -58,93 +54,29 @@ def bus():
         logged.exit()
 
 
-class Script:
-    """A program in another process, whose output can be waited for."""
-
-    def __init__(self, command, cwd, env=None):
-        self.process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.pid = self.process.pid
-        self.output = []
-        self._arriving = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self._arriving.put(line.rstrip("\n"))
-        self._arriving.put(None)
-
-    def wait_for(self, text):
-        """Return the next line that contains ``text``."""
-        while True:
-            line = self._arriving.get(timeout=DEADLINE)
-            assert line is not None, f"{text!r} never came; output was {self.output}"
-            self.output.append(line)
-            if text in line:
-                return line
-
-    def send(self, signum):
-        self.process.send_signal(signum)
-
-    def end(self):
-        """Return the exit status, once the process has ended."""
-        status = self.process.wait(DEADLINE)
-        while (line := self._arriving.get(timeout=DEADLINE)) is not None:
-            self.output.append(line)
-        return status
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(DEADLINE)
-        # A daemon that the program has left behind may hold the other end, and is not waited for.
-        self._reader.join(1)
-        if not self._reader.is_alive():
-            self.process.stdout.close()
-
-
 @pytest.fixture
 def run(tmp_path):
     """Run a script that has the bus at hand: ``run(source, *interpreter_options)``."""
-    scripts = []
+    numbers = count()
+    with contextlib.ExitStack() as scripts:
 
-    def start(source, *options, env=None, prelude=PRELUDE):
-        path = tmp_path / f"program{len(scripts)}.py"
-        path.write_text(prelude + textwrap.dedent(source))
-        script = Script([sys.executable, *options, str(path)], tmp_path, env)
-        scripts.append(script)
-        return script
+        def start(source, *options, env=None, prelude=PRELUDE):
+            path = tmp_path / f"program{next(numbers)}.py"
+            path.write_text(prelude + textwrap.dedent(source))
+            return command(*options, path, env=env)
 
-    def command(*words, env=None):
-        script = Script([sys.executable, *words], tmp_path, env)
-        scripts.append(script)
-        return script
+        def command(*words, env=None):
+            script = Program([sys.executable, *words], tmp_path, env)
+            scripts.callback(script.close)
+            return script
 
-    start.command = command
-    yield start
-    for script in scripts:
-        script.kill()
+        start.command = command
+        yield start
 
 
-def eventually(condition):
-    """Return once ``condition()`` is true; fail after the deadline."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "never came true"
-        threading.Event().wait(0.005)
-
-
-@pytest.fixture
-def wait_until():
-    return eventually
+@pytest.fixture(name="wait_until")
+def wait_until_fixture():
+    return wait_until
 
 
 @pytest.fixture

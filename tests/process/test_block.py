@@ -3,6 +3,7 @@ import signal
 import threading
 
 import pytest
+from beside import PATIENCE, in_threads
 
 from cptoolkit.process.wspbus import ChannelFailures, State
 
@@ -25,9 +26,8 @@ def test_block_publishes_main_until_the_bus_exits(bus):
 
 def test_block_ends_long_before_its_interval_is_over(bus):
     bus.start()
-    other = threading.Thread(target=bus.exit)
-    other.start()
-    bus.block(interval=100)
+    with in_threads(bus.exit):
+        bus.block(interval=100)
     assert bus.state is State.EXITING
 
 
@@ -36,14 +36,18 @@ def test_block_waits_for_an_exit_that_another_thread_makes(bus):
 
     @bus.subscribe("exit")
     def slow():
-        leaving.wait(20)
+        leaving.wait(PATIENCE)
         done.append(True)
 
+    def leave():
+        bus.wait(State.EXITING)
+        leaving.wait(0.02)
+        leaving.set()
+
     bus.start()
-    threading.Thread(target=bus.exit, daemon=True).start()
-    bus.wait(State.EXITING)
-    threading.Timer(0.02, leaving.set).start()
-    bus.block()
+    with in_threads(bus.exit, leave):
+        bus.wait(State.EXITING)
+        bus.block()
     assert done == [True]
 
 
@@ -82,16 +86,14 @@ def test_failed_main_listener_makes_the_bus_exit_and_travels_on(bus):
 def test_failed_exit_listener_means_status_70(bus):
     bus.subscribe("exit", lambda: 1 / 0)
     bus.start()
-    threading.Thread(target=bus._exit_quietly).start()
-    with pytest.raises(SystemExit) as caught:
+    with in_threads(bus._exit_quietly), pytest.raises(SystemExit) as caught:
         bus.block(interval=0.001)
     assert caught.value.code == 70
 
 
 def test_threads_are_waited_for(bus):
     proceed, done = threading.Event(), []
-    worker = threading.Thread(target=lambda: done.append(proceed.wait(20)), name="worker")
-    worker.start()
+    threading.Thread(target=lambda: done.append(proceed.wait(20)), name="worker").start()
     bus.start()
     bus.subscribe("exit", proceed.set)
     when_blocking(bus, bus.exit)
@@ -101,26 +103,27 @@ def test_threads_are_waited_for(bus):
 
 def test_daemon_threads_are_not_waited_for(bus):
     proceed = threading.Event()
-    threading.Thread(target=proceed.wait, name="spirit", daemon=True).start()
-    bus.start()
-    when_blocking(bus, bus.exit)
-    bus.block(interval=0.001)
-    assert not any("spirit" in line for line in bus.lines)
-    proceed.set()
+    with in_threads(proceed.wait, stop=proceed.set) as [spirit]:
+        bus.start()
+        when_blocking(bus, bus.exit)
+        bus.block(interval=0.001)
+        assert not any(spirit.name in line for line in bus.lines)
 
 
 def test_hanging_thread_is_named_and_left_behind(bus):
     proceed = threading.Event()
     hanging = threading.Thread(target=proceed.wait, name="stuck handler")
     hanging.start()
-    bus.join_timeout = 0.01
-    bus.start()
-    when_blocking(bus, bus.exit)
-    bus.block(interval=0.001)
-    assert bus.lines[-1] == "Left behind after 0.01 s, still running: stuck handler"
-    assert bus.levels[-1] == 40
-    proceed.set()
-    hanging.join()
+    try:
+        bus.join_timeout = 0.01
+        bus.start()
+        when_blocking(bus, bus.exit)
+        bus.block(interval=0.001)
+        assert bus.lines[-1] == "Left behind after 0.01 s, still running: stuck handler"
+        assert bus.levels[-1] == 40
+    finally:
+        proceed.set()
+        hanging.join()
 
 
 def test_process_ends_in_spite_of_a_hanging_thread(run):

@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from beside import PATIENCE, in_threads
 
 from cptoolkit.process.wspbus import Bus, ChannelFailures, StartFailure, State, states
 
@@ -166,30 +167,20 @@ def test_wait_returns_at_once_when_the_state_is_there(bus):
 
 
 def test_wait_sees_a_change_long_before_its_interval_is_over(bus):
-    waiting = threading.Thread(target=bus.wait, args=([State.STARTED, State.EXITING], 100))
-    waiting.start()
-    bus.start()
-    waiting.join(20)
-    assert not waiting.is_alive()
+    with in_threads(lambda: bus.wait([State.STARTED, State.EXITING], 100)):
+        bus.start()
 
 
 def test_wait_publishes_at_each_interval(bus):
     published = threading.Event()
     bus.subscribe("tick", published.set)
-    waiting = threading.Thread(target=bus.wait, args=(State.EXITING, 0.001, "tick"))
-    waiting.start()
-    assert published.wait(20)
-    bus.exit()
-    waiting.join(20)
-    assert not waiting.is_alive()
+    with in_threads(lambda: bus.wait(State.EXITING, 0.001, "tick"), stop=bus.exit):
+        assert published.wait(PATIENCE)
 
 
 def test_state_may_be_set_by_hand(bus):
-    waiting = threading.Thread(target=bus.wait, args=(State.STARTED, 100))
-    waiting.start()
-    bus.state = bus.states.STARTED
-    waiting.join(20)
-    assert not waiting.is_alive()
+    with in_threads(lambda: bus.wait(State.STARTED, 100)):
+        bus.state = bus.states.STARTED
     bus.state = State.STOPPED
 
 

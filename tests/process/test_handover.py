@@ -9,6 +9,7 @@ import threading
 from http.client import HTTPConnection
 
 import pytest
+from beside import free_port, in_threads
 
 from cptoolkit.process import handover
 from cptoolkit.process.servers import Server
@@ -66,30 +67,22 @@ class Asking:
     def __init__(self, address):
         self.address = address
         self.answers, self.failures = [], []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(3)]
+        self._over = threading.Event()
 
     def __enter__(self):
-        for thread in self._threads:
-            thread.start()
+        self._threads = in_threads(*[self._ask] * 3, stop=self._over.set)
+        self._threads.__enter__()
         return self
 
     def __exit__(self, *exc):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(20)
+        self._threads.__exit__(*exc)
 
     def _ask(self):
-        while not self._stop.is_set():
+        while not self._over.is_set():
             try:
                 self.answers.append(fetch(self.address))
             except OSError as exc:
                 self.failures.append(exc)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import socket
 import threading
 
 import pytest
+from beside import free_port
 
 from cptoolkit.process import servers
 
@@ -14,9 +15,7 @@ def listening():
 
 @pytest.fixture
 def free():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
-    return port
+    return free_port()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_free_port_passes(free):
 
 
 def test_check_needs_a_host():
-    with pytest.raises(ValueError, match="Host values"):
+    with pytest.raises(ValueError, match="host must be an address or a name"):
         servers.check_port("", 80)
 
 

@@ -4,11 +4,10 @@ import contextlib
 import os
 import signal
 import socket
-import threading
-import time
 from http.client import HTTPConnection, HTTPException
 
 import pytest
+from beside import at_once, free_port, wait_until
 
 from cptoolkit.process.servers import CannotServe, Server
 from cptoolkit.process.wspbus import StartFailure
@@ -66,11 +65,13 @@ class Site:
     def pids(self, besides=()):
         """Return the numbers of both processes, once they answer."""
         found = set()
-        deadline = time.monotonic() + 20
-        while len(found) < 2:
-            assert time.monotonic() < deadline, found
+
+        def both():
             with contextlib.suppress(OSError, HTTPException):
-                found |= {self.get()} - set(besides)
+                found.update({self.get()} - set(besides))
+            return len(found) == 2
+
+        wait_until(both)
         return found
 
     def up(self):
@@ -90,8 +91,7 @@ def site(run):
     """Return a function that runs a site, with a line of its own before it starts."""
 
     def start(more="", site=SITE):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         return Site(run(site.replace("{port}", str(port)) + more + GO), port)
 
     return start
@@ -162,9 +162,7 @@ def test_restart_refuses_nobody(site):
     os.kill(max(pids), signal.SIGUSR1)  # so that there is a line to wait for
     running.script.wait_for("graceful in")
     running.get("/restart")
-    deadline = time.monotonic() + 20
-    while running.get() in pids:  # raises if a connection is refused
-        assert time.monotonic() < deadline
+    wait_until(lambda: running.get() not in pids)  # raises if a connection is refused
 
 
 def test_changed_file_restarts_all(site, tmp_path):
@@ -293,9 +291,7 @@ def test_processes_begin_in_the_main_thread(bus):
         except StartFailure as failure:
             raised.append(str(failure))
 
-    thread = threading.Thread(target=start)
-    thread.start()
-    thread.join(20)
+    at_once(start)
     assert "can only be started by the main thread" in raised[0]
 
 

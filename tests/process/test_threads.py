@@ -1,12 +1,10 @@
-import threading
+from beside import at_once
 
 from cptoolkit.process.plugins import ThreadManager
 
 
 def in_thread(*functions):
-    thread = threading.Thread(target=lambda: [function() for function in functions])
-    thread.start()
-    thread.join(20)
+    at_once(lambda: [function() for function in functions])
 
 
 def manage(bus):

@@ -7,9 +7,10 @@ import logging
 import resource
 import socket
 import threading
-import time
+from contextlib import ExitStack, closing
 
 import pytest
+from beside import PATIENCE, wait_until
 
 from cptoolkit.servers import Options, Server
 from cptoolkit.servers import server as server_module
@@ -19,9 +20,6 @@ from cptoolkit.servers.exchange import Exchange, Site
 from cptoolkit.servers.http1 import HTTP1
 from cptoolkit.servers.poller import SelectorPoller, new_poller
 
-PATIENCE = 10.0
-"""Seconds after which a test gives up waiting."""
-
 
 class Client:
     """A connection that sends raw bytes and reads raw bytes or parsed answers."""
@@ -30,7 +28,11 @@ class Client:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(address)
+        try:
+            self.sock.connect(address)
+        except BaseException:
+            self.sock.close()  # or a later test would be told of it
+            raise
         self.file = Kept(self.sock.makefile("rb"))
 
     def send(self, data):
@@ -74,11 +76,15 @@ class Running:
         self.logged = []
         self.server.error_log = self._log
         self.server.prepare()
-        self.thread = threading.Thread(target=self._serve)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
         self.raised = None
         self.clients = []
         self.thread.start()
-        wait_until(lambda: self.server.ready)
+        try:
+            wait_until(lambda: self.server.ready)
+        except BaseException:
+            self.close()
+            raise
 
     def _log(self, message, level, traceback):
         self.logged.append((logging.getLevelName(level), message))
@@ -111,25 +117,15 @@ class Running:
             client.close()
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        threading.Event().wait(0.002)
-
-
 @pytest.fixture
 def serve_app():
     """Return a function that serves an application, with options, on a free port."""
-    running = []
+    with ExitStack() as running:
 
-    def start(app, **options):
-        running.append(Running(app, **options))
-        return running[-1]
+        def start(app, **options):
+            return running.enter_context(closing(Running(app, **options)))
 
-    yield start
-    for one in running:
-        one.close()
+        yield start
 
 
 @pytest.fixture(name="wait_until")

@@ -12,16 +12,15 @@ import struct
 import subprocess
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from wsgiref.validate import validator
 
 import pytest
+from beside import PATIENCE, free_port, wait_until
 
 from cptoolkit.servers import Server
 
-PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""
 
 BIG = 3_000_000
@@ -157,11 +156,9 @@ class Site:
         self.server.error_log = lambda message, level, traceback: None
         self.server.prepare()
         address = self.server.bound_addr
-        self.thread = threading.Thread(target=self.server.serve)
+        self.thread = threading.Thread(target=self.server.serve, daemon=True)
         self.thread.start()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         config = CONFIG.format(
             folder=folder,
             port=self.port,
@@ -205,13 +202,6 @@ def program():
     if found is None:
         pytest.skip("needs nginx")
     return found
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        threading.Event().wait(0.005)
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=" over ".join)

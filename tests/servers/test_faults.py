@@ -11,10 +11,10 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from functools import partial
 
 import pytest
+from beside import rests
 
 from cptoolkit.servers import connection as connection_module
 from cptoolkit.servers import server as server_module
@@ -93,9 +93,7 @@ def assert_unharmed(served, app, wait_until, threads=2):
     for client in clients:
         client.close()
     wait_until(lambda: not engine.connections)
-    began = time.process_time()
-    threading.Event().wait(0.1)
-    assert time.process_time() - began < 0.05, "the server spins"
+    wait_until(rests)
 
 
 def hung_up_on(client):
@@ -349,9 +347,7 @@ def test_poller_that_fails_for_a_while_does_not_spin(serve_switch, app, wait_unt
     monkeypatch.setattr(poller, "wait", failing(poller.wait))
     client = served.connect().send(GET)
     wait_until(lambda: served.logged)
-    began = time.process_time()
-    threading.Event().wait(0.3)
-    assert time.process_time() - began < 0.1
+    wait_until(rests)
     assert len(served.logged) < 20
     failing.left = 0
     assert client.answer().body == b"hello"
@@ -422,14 +418,13 @@ def test_thread_that_dies_is_replaced(serve_switch, app, wait_until, monkeypatch
     poll = engine._poll
 
     def deadly(timeout):
-        found = poll(timeout)
-        if deaths:
+        poll(timeout)
+        if deaths and engine.is_worker():  # not the watch, which stands in while all are dead
             raise deaths.pop()
-        return found
 
     monkeypatch.setattr(engine, "_poll", deadly)
-    assert [served.get().body for _ in range(8)] == [b"hello"] * 8
-    assert deaths == []
+    while deaths:
+        assert served.get().body == b"hello"
     assert_unharmed(served, app, wait_until)
     assert served.logged == [("ERROR", "a thread died, another takes its place")] * 5
 

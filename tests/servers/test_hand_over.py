@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import socket
-import threading
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
+from beside import PATIENCE, at_once, in_threads, wait_until
 
 from cptoolkit.servers import Options, Server
 from cptoolkit.servers.sockets import listen
 
 GET = b"GET / HTTP/1.0\r\n\r\n"
-PATIENCE = 10
 
 
 def named(name):
@@ -25,20 +26,14 @@ def named(name):
 @pytest.fixture
 def run():
     """Return a function that serves in a thread; what runs is stopped at the end."""
-    running = []
+    with ExitStack() as running:
 
-    def start(server):
-        server.prepare()
-        thread = threading.Thread(target=server.serve)
-        thread.start()
-        running.append((server, thread))
-        return server
+        def start(server):
+            server.prepare()
+            running.enter_context(in_threads(server.serve, stop=server.stop))
+            return server
 
-    yield start
-    for server, thread in running:
-        server.stop()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+        yield start
 
 
 def fetch(address):
@@ -95,10 +90,7 @@ def test_stop_before_serve_leaves_nothing_to_serve():
     server.prepare()
     address = server.bound_addr
     server.stop()
-    thread = threading.Thread(target=server.serve, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
+    at_once(server.serve)
     with pytest.raises(ConnectionRefusedError):
         fetch(address)
 
@@ -114,13 +106,9 @@ def test_server_that_was_stopped_before_it_served_can_serve_later(run):
 def test_stop_of_a_server_that_was_not_prepared_does_not_count(run):
     server = Server(named(b"one"), port=0)
     server.stop()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    while not server.ready:
-        pass
-    assert fetch(server.bound_addr) == b"one"
-    server.stop()
-    thread.join(PATIENCE)
+    with in_threads(server.serve, stop=server.stop):
+        wait_until(lambda: server.ready)
+        assert fetch(server.bound_addr) == b"one"
 
 
 def test_server_starts_and_stops_many_times_on_one_port(run):
@@ -161,14 +149,8 @@ def test_request_that_races_with_the_stop_is_answered_or_was_never_begun(run):
     for _ in range(5):
         run(server)
         socks = [socket.create_connection(server.bound_addr, PATIENCE) for _ in range(8)]
-        clients = [threading.Thread(target=talk, args=[sock]) for sock in socks]
-        for client in clients:
-            client.start()
         enough = len(begun) + 200
-        while len(begun) < enough:
-            threading.Event().wait(0.001)
-        server.stop()
-        for client in clients:
-            client.join(PATIENCE)
+        with in_threads(*(partial(talk, sock) for sock in socks), stop=server.stop):
+            wait_until(lambda enough=enough: len(begun) >= enough)
     assert torn == []
     assert len(answered) == len(begun)

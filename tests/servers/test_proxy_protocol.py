@@ -16,6 +16,7 @@ import time
 
 import pytest
 import trustme
+from beside import PATIENCE, free_port
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +33,6 @@ from cptoolkit.servers.proxy_protocol import (
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 LINE = b"PROXY TCP4 203.0.113.7 198.51.100.1 56324 443\r\n"
 TOLD = Header(("203.0.113.7", 56324), ("198.51.100.1", 443))
-PATIENCE = 10
 
 
 def whence(environ, start_response):
@@ -337,11 +337,6 @@ def program(name):
     if found is None:
         pytest.skip(f"needs {name}")
     return found
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ import gzip
 import io
 import os
 import tempfile
-import threading
 import time
 from functools import partial
 
 import pytest
+from beside import PATIENCE, in_threads
 
 pytestmark = pytest.mark.usefixtures("each_poller")
 
 SIZE = 5_000_000
-LARGE = 300_000_000
+LARGE = 50_000_000
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -209,16 +209,14 @@ def test_file_is_closed_when_the_server_stops(serve_app, large):
 
 
 def test_download_under_way_is_finished_when_the_server_stops(serve_app, large, wait_until):
-    served = serve_app(sender(lambda: large.open("rb")))
+    served = serve_app(sender(lambda: large.open("rb")), shutdown_timeout=PATIENCE)
     client = served.connect().send(GET)
     client.sock.recv(1)
-    stopping = threading.Thread(target=served.server.stop)
-    stopping.start()
-    wait_until(lambda: served.server._engine is None or served.server._engine.draining)
     total = 1
-    while block := client.sock.recv(1_000_000):
-        total += len(block)
-    stopping.join()
+    with in_threads(served.server.stop):
+        wait_until(lambda: served.server._engine is None or served.server._engine.draining)
+        while block := client.sock.recv(1_000_000):
+            total += len(block)
     assert total > LARGE
 
 

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
+from beside import PATIENCE, at_once, free_port, in_threads, wait_until
 
 from cptoolkit.servers import BindError, Options, Server, serve
 
@@ -27,7 +29,7 @@ def hello(environ, start_response):
 
 def connects(address):
     try:
-        socket.create_connection(address, 5).close()
+        socket.create_connection(address, PATIENCE).close()
     except ConnectionRefusedError:
         return False
     except ConnectionResetError:
@@ -131,14 +133,14 @@ def test_ipv6_is_served(serve_app):
     except BindError:
         pytest.skip("no IPv6 here")
     assert served.server.bound_addr[0] == "::1"
-    with socket.create_connection(served.server.bound_addr, 5) as sock:
+    with socket.create_connection(served.server.bound_addr, PATIENCE) as sock:
         sock.sendall(GET)
         assert sock.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 def test_empty_host_is_every_interface(serve_app):
     served = serve_app(hello, host="")
-    with socket.create_connection(("127.0.0.1", served.server.bound_addr[1]), 5) as sock:
+    with socket.create_connection(("127.0.0.1", served.server.bound_addr[1]), PATIENCE) as sock:
         sock.sendall(GET)
         assert sock.recv(1000).startswith(b"HTTP/1.1 200")
 
@@ -230,13 +232,11 @@ def test_stopped_server_leaves_no_thread_socket_or_listener(serve_app):
 def test_stopped_server_can_be_started_again(serve_app):
     served = serve_app(hello)
     port = served.server.bound_addr[1]
+    served.close()
     for _ in range(2):
-        served.server.stop()
-        served.thread.join(10)
         served.server.prepare()
-        served.thread = threading.Thread(target=served.server.serve)
-        served.thread.start()
-        assert served.get().body == b"hello"
+        with in_threads(served.server.serve, stop=served.server.stop):
+            assert served.get().body == b"hello"
     assert port > 0
 
 
@@ -249,37 +249,30 @@ def test_stop_is_idempotent_and_harmless_before_the_start():
 
 
 def test_stop_while_serving_begins_is_clean():
-    stopping = []
+    with ExitStack() as stopping:
 
-    class Stopped(Server):
-        def prepare(self):
-            super().prepare()
-            stopping.append(threading.Thread(target=self.stop))
-            stopping[0].start()
-            stopping[0].join(0.1)
+        class Stopped(Server):
+            def prepare(self):
+                super().prepare()
+                [thread] = stopping.enter_context(in_threads(self.stop))
+                thread.join(0.1)
 
-    server = Stopped(hello, port=0)
-    server.serve()
-    stopping[0].join(10)
+        server = Stopped(hello, port=0)
+        server.serve()
     assert not server.ready
 
 
 def test_stop_while_the_address_is_still_looked_up_counts():
-    stopping = []
+    with ExitStack() as stopping:
 
-    class Stopped(Server):
-        def prepare(self):
-            stopping.append(threading.Thread(target=self.stop))
-            stopping[0].start()
-            stopping[0].join(0.1)
-            super().prepare()
+        class Stopped(Server):
+            def prepare(self):
+                [thread] = stopping.enter_context(in_threads(self.stop))
+                thread.join(0.1)
+                super().prepare()
 
-    server = Stopped(hello, port=0)
-    thread = threading.Thread(target=server.serve, daemon=True)
-    thread.start()
-    thread.join(4)
-    assert not thread.is_alive()
-    stopping[0].join(10)
+        server = Stopped(hello, port=0)
+        at_once(server.serve)
     assert not server.ready
 
 
@@ -321,15 +314,12 @@ def test_request_in_flight_is_finished(serve_app):
     served = serve_app(app)
     client = served.connect().send(GET)
     assert inside.wait(10)
-    stopping = threading.Thread(target=served.server.stop)
-    stopping.start()
-    while connects(served.server.bound_addr):
-        pass
-    go.set()
-    answer = client.answer()
-    assert (answer.body, answer.headers["Connection"]) == (b"hello", "close")
-    stopping.join(10)
-    served.thread.join(10)
+    with in_threads(served.server.stop, stop=go.set):
+        wait_until(lambda: not connects(served.server.bound_addr))
+        go.set()
+        answer = client.answer()
+        assert (answer.body, answer.headers["Connection"]) == (b"hello", "close")
+    served.thread.join(PATIENCE)
     assert not served.thread.is_alive()
 
 
@@ -345,7 +335,7 @@ def test_request_that_was_sent_before_the_stop_is_answered(serve_app):
 def test_request_in_the_queue_of_the_kernel_is_answered(serve_app):
     server = Server(hello, port=0)
     server.prepare()
-    with socket.create_connection(server.bound_addr, 5) as sock:
+    with socket.create_connection(server.bound_addr, PATIENCE) as sock:
         sock.sendall(GET)
         server.interrupt = SystemExit()
         with pytest.raises(SystemExit):
@@ -356,12 +346,9 @@ def test_request_in_the_queue_of_the_kernel_is_answered(serve_app):
 def test_request_on_a_connection_accepted_just_before_the_stop_is_answered(serve_app):
     served = serve_app(hello)
     client = served.connect()
-    stopping = threading.Thread(target=served.server.stop)
-    stopping.start()
-    while connects(served.server.bound_addr):
-        pass
-    assert client.send(GET).answer().body == b"hello"
-    stopping.join(10)
+    with in_threads(served.server.stop):
+        wait_until(lambda: not connects(served.server.bound_addr))
+        assert client.send(GET).answer().body == b"hello"
 
 
 def test_stop_returns_in_time_and_names_stuck_handlers(serve_app):
@@ -369,26 +356,28 @@ def test_stop_returns_in_time_and_names_stuck_handlers(serve_app):
 
     def app(environ, start_response):
         inside.set()
-        go.wait(20)
+        go.wait(PATIENCE)
         return hello(environ, start_response)
 
     served = serve_app(app, shutdown_timeout=0.2)
     client = served.connect().send(GET)
     assert inside.wait(10)
     began = time.monotonic()
-    served.server.stop()
-    assert time.monotonic() - began < 1.2
-    assert client.rest() == b""
-    assert "cptoolkit-worker-" in served.logged[0][1]
-    go.set()
+    try:
+        served.server.stop()
+        assert time.monotonic() - began < PATIENCE / 2
+        assert client.rest() == b""
+        assert "cptoolkit-worker-" in served.logged[0][1]
+    finally:
+        go.set()
 
 
 def test_stop_does_not_wait_for_unfinished_heads(serve_app):
-    served = serve_app(hello, shutdown_timeout=10)
+    served = serve_app(hello, shutdown_timeout=PATIENCE)
     clients = [served.connect().send(part) for part in (b"", b"GET / HT")]
     began = time.monotonic()
     served.server.stop()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE / 2
     assert [client.rest() for client in clients] == [b"", b""]
 
 
@@ -424,13 +413,12 @@ def test_interrupt_is_raised_by_serve(serve_app):
 def test_errors_go_to_the_logger_by_default(caplog):
     server = Server(lambda environ, start_response: 1 / 0, port=0)
     server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    with socket.create_connection(server.bound_addr, 5) as sock:
+    with (
+        in_threads(server.serve, stop=server.stop),
+        socket.create_connection(server.bound_addr, PATIENCE) as sock,
+    ):
         sock.sendall(GET)
         assert b" 500 " in sock.recv(1000)
-    server.stop()
-    thread.join(10)
     (record,) = [r for r in caplog.records if r.name == "cptoolkit.server"]
     assert record.levelno == logging.ERROR
     assert record.exc_info[0] is ZeroDivisionError
@@ -459,17 +447,19 @@ def test_serve_needs_no_main_thread():
             serve(app, port=port)
         done.append(1)
 
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    thread = threading.Thread(target=run)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and not done:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as sock:
+    port = free_port()
+
+    def asked():
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as sock,
+        ):
             sock.sendall(GET)
             sock.recv(100)
-    thread.join(10)
-    assert done == [1]
+        return done
+
+    with in_threads(run):
+        wait_until(asked)
 
 
 # -- in a process -------------------------------------------------------------------------------
@@ -490,7 +480,7 @@ def app(environ, start_response):
         time.sleep(float(sys.argv[1]))
     start_response("200 OK", [])
     return [b"hello"]
-serve(app, port=0)
+serve(app, port=0, shutdown_timeout=1000)
 print("ended", flush=True)
 """
 
@@ -530,7 +520,7 @@ def test_signal_finishes_requests_and_ends_serve(process, number):
 
 
 def test_second_ctrl_c_ends_at_once(process):
-    running = process(30)
+    running = process(1000)
     with socket.create_connection(running.address, 10) as sock:
         sock.sendall(GET.replace(b"/ ", b"/slow ", 1))
         assert running.stdout.readline() == "inside\n"
@@ -538,7 +528,7 @@ def test_second_ctrl_c_ends_at_once(process):
         while connects(running.address):
             pass
         running.send_signal(signal.SIGINT)
-        running.communicate(timeout=4)
+        running.communicate(timeout=PATIENCE)
     assert running.returncode != 0
 
 

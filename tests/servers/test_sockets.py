@@ -9,6 +9,7 @@ import socket
 import stat
 
 import pytest
+from beside import PATIENCE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,7 +73,7 @@ ipv6 = pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
 
 def reaches(address, family=socket.AF_INET):
     with socket.socket(family) as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         try:
             client.connect(address)
         except OSError:
@@ -179,7 +180,7 @@ def test_several_given_sockets_are_served_and_left_open(serve_app):
         served = serve_app(hello, socket=[one, two])
         assert served.server.bound_addr == one.getsockname()
         for sock in (one, two):
-            with socket.create_connection(sock.getsockname(), 5) as client:
+            with socket.create_connection(sock.getsockname(), PATIENCE) as client:
                 client.sendall(GET)
                 assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
         served.close()
@@ -197,7 +198,7 @@ def test_each_process_gets_a_socket_of_the_same_address(listening):
 
 def test_sockets_of_one_address_share_the_connections(listening):
     listeners = listening(processes=2)
-    clients = [socket.create_connection(listeners.address, 5) for _ in range(40)]
+    clients = [socket.create_connection(listeners.address, PATIENCE) for _ in range(40)]
     shares = []
     for sock in listeners.sockets:
         accepted = []

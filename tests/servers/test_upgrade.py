@@ -11,8 +11,10 @@ import ssl
 import threading
 import time
 from collections import deque
+from functools import partial
 
 import pytest
+from beside import PATIENCE, in_threads, wait_until
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -30,7 +32,6 @@ from cptoolkit.servers.native import NativeGateway
 
 simple_websocket = pytest.importorskip("simple_websocket")
 
-PATIENCE = 10.0
 HANDSHAKE = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -297,7 +298,7 @@ def test_stopping_server_ends_conversations(serve_app, peer):
     clients = [peer(served) for _ in range(3)]
     began = time.monotonic()
     served.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert [client.sock.recv(1) for client in clients] == [b""] * 3
     assert served.logged == []
 
@@ -329,10 +330,11 @@ def test_everything_said_last_arrives_though_the_client_goes_on_sending(serve_ap
 
 
 def test_thread_that_was_told_something_can_still_answer(serve_app):
-    told = threading.Event()
-    threads = []
+    taken, told = [], threading.Event()
 
-    def answer(sock):
+    def answer():
+        wait_until(lambda: taken)
+        [sock] = taken
         assert sock.recv(1) == b"x"
         told.set()
         threading.Event().wait(0.02)  # the request has ended meanwhile
@@ -340,13 +342,12 @@ def test_thread_that_was_told_something_can_still_answer(serve_app):
             sock.sendall(b"bye")
 
     def talk(sock):
-        threads.append(threading.Thread(target=answer, args=[sock]))
-        threads[0].start()
+        taken.append(sock)
         told.wait(PATIENCE)
 
-    client = serve_app(talking(talk)).connect().send(RAW + b"x")
-    assert client.rest() == b"bye"
-    threads[0].join(PATIENCE)
+    with in_threads(answer):
+        client = serve_app(talking(talk)).connect().send(RAW + b"x")
+        assert client.rest() == b"bye"
 
 
 # -- answers in HTTP ------------------------------------------------------------------------------
@@ -683,12 +684,8 @@ def test_without_blocking_nothing_is_waited_for(pair):
 def test_what_two_threads_send_comes_in_whole_pieces(pair):
     sock, client = pair()
     pieces = [b"a" * 16_000_000, b"b" * 16_000_000]  # more than the kernel takes at once
-    threads = [threading.Thread(target=sock.send, args=[piece]) for piece in pieces]
-    for thread in threads:
-        thread.start()
-    both = client.file.read(32_000_000)
-    for thread in threads:
-        thread.join()
+    with in_threads(*(partial(sock.send, piece) for piece in pieces)):
+        both = client.file.read(32_000_000)
     assert both == b"".join(pieces) or both == b"".join(reversed(pieces))
 
 
@@ -712,21 +709,20 @@ def test_it_knows_its_ends_and_options(pair):
 
 def test_thread_that_still_receives_is_woken_at_the_end(serve_app, wait_until, monkeypatch):
     monkeypatch.setattr(upgrade, "LINGER_TIME", 0.01)
-    receivers = []
+    taken = []
 
-    def receive(sock):
+    def receive():
+        wait_until(lambda: taken)
         with pytest.raises(OSError, match="closed"):
-            sock.recv(1)
+            taken[0].recv(1)
 
     def talk(sock):
         sock.sendall(b"all")
-        receivers.append(threading.Thread(target=receive, args=[sock]))
-        receivers[0].start()
+        taken.append(sock)
 
-    client = serve_app(talking(talk)).connect().send(RAW)
-    assert client.rest() == b"all"
-    receivers[0].join(PATIENCE)
-    assert not receivers[0].is_alive()
+    with in_threads(receive):
+        client = serve_app(talking(talk)).connect().send(RAW)
+        assert client.rest() == b"all"
 
 
 def test_statistics_and_other_polling_take_no_harm(serve_app, peer, each_poller):

@@ -1,12 +1,8 @@
 """Programs in processes of their own, and visitors who use them as people with a browser do."""
 
 import http.client
-import queue
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 from contextlib import ExitStack
 from functools import cache
 from http.cookies import SimpleCookie
@@ -14,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from beside import PATIENCE, Program
 
-PATIENCE = 30  # seconds; only a failure uses them up
 PROGRAMS = Path(__file__).parent / "programs"
 
 # As ``python -m MODULE`` or ``python SCRIPT`` would, but on any port that is free.
@@ -32,23 +28,11 @@ else:
 """
 
 
-class Program:
-    """A program that serves, in another process."""
+class Site(Program):
+    """A program that serves."""
 
     def __init__(self, name, folder):
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", START, name],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines = []
-        self._arriving = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        super().__init__([sys.executable, "-c", START, name], folder)
         try:
             self.port = int(self.wait_for("Serving on http://127.0.0.1:").rpartition(":")[2])
             self.wait_for("ENGINE Bus STARTED")
@@ -56,36 +40,12 @@ class Program:
             self.close()
             raise
 
-    def _read(self):
-        for line in self.process.stdout:
-            self._arriving.put(line.rstrip("\n"))
-        self._arriving.put(None)
-
-    def wait_for(self, text):
-        """The next line of the log that has the text."""
-        while (line := self._arriving.get(timeout=PATIENCE)) is not None:
-            self.lines.append(line)
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} never came, only {self.lines}")
-
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}/"
 
     def visitor(self):
         return Visitor(self.port)
-
-    def end(self):
-        """The exit status after SIGTERM."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
-
-    def close(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        self.process.stdout.close()
 
 
 class Visitor:
@@ -134,10 +94,10 @@ class Answer:
 
 def start(name, folder, page):
     if not name.endswith(".py"):
-        return Program(f"cptoolkit.tutorial.{name}", folder)
+        return Site(f"cptoolkit.tutorial.{name}", folder)
     shutil.copytree(PROGRAMS, folder, dirs_exist_ok=True)
     shutil.copyfile(PROGRAMS / page, folder / "index.html")
-    return Program(name, folder)
+    return Site(name, folder)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def are_letters(text, length):
 def test_log_tells_how_it_starts_and_sigterm_ends_it(started):
     """2.3.1 and 3.1: the log that they print."""
     program = started("tut01_helloworld")
-    log = "\n".join(program.lines)
+    log = "\n".join(program.output)
     at = [
         log.index(words)
         for words in (
@@ -32,8 +32,8 @@ def test_log_tells_how_it_starts_and_sigterm_ends_it(started):
     for name in ("SIGHUP", "SIGTERM", "SIGUSR1"):
         assert 0 <= log.find(f"ENGINE Listening for {name}.") < at[0]
     stamp = r"\[[0-3]\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\] ENGINE "
-    assert all(re.match(stamp, line) for line in program.lines if "ENGINE" in line)
-    assert program.end() == 0
+    assert all(re.match(stamp, line) for line in program.output if "ENGINE" in line)
+    assert program.stop() == 0
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_database_is_there_from_start_to_stop(started):
     client.ask("DELETE", "/letters")
     assert client.get("/letters").text == ""
     assert tables(program) == [("drawn",)]
-    assert program.end() == 0
+    assert program.stop() == 0
     assert tables(program) == []
 
 

@@ -292,5 +292,5 @@ def test_11_does_not_sell_what_it_does_not_have(visitor):
 def test_11_closes_the_storeroom_with_the_engine(started):
     program = started("tut11_organize_my_code")
     program.visitor().post("/checkout", {"item": ["apple", "coffee"]})
-    assert program.end() == 0
+    assert program.stop() == 0
     assert program.wait_for("Left on the shelf: ").endswith(" 7")

@@ -3,12 +3,13 @@
 import hashlib
 import logging
 import re
-import threading
 import time
 import urllib.request
+from functools import partial
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from beside import PATIENCE, in_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from webob import Request, Response
@@ -433,10 +434,10 @@ def test_any_field_gets_a_400_or_401(text):
 
 @pytest.mark.parametrize("text", ["," * 1_000_000, 'a="' + "\\" * 1_000_000, "a=b," * 250_000])
 def test_huge_field_is_read_in_no_time(text):
-    before = time.perf_counter()
+    before = time.thread_time()
     with pytest.raises(ValueError, match=r"parameter|there is no"):
         DigestCredentials.parse(text)
-    assert time.perf_counter() - before < 1
+    assert time.thread_time() - before < 2
 
 
 # -- options ----------------------------------------------------------------------------------
@@ -637,19 +638,16 @@ def test_urllib_gets_in():
     """Before Python 3.14 it knows MD5 alone, and fails where that is not offered first."""
     app = DigestAuth(view_app, **OPTIONS)
     with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/a?b=c"
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         passwords.add_password(None, url, "jon", "secret")
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPDigestAuthHandler(passwords)
         )
-        try:
+        with in_threads(partial(server.serve_forever, 0.01), stop=server.shutdown):
             for _ in range(2):
-                with opener.open(url, timeout=10) as answer:
+                with opener.open(url, timeout=PATIENCE) as answer:
                     assert answer.read() == b"jon, Digest"
-        finally:
-            server.shutdown()
 
 
 def view_app(environ, start_response):

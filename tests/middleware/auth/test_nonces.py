@@ -1,8 +1,7 @@
 """Nonces: signed, good for a time, and no count comes twice."""
 
-import threading
-
 import pytest
+from beside import at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,11 +121,7 @@ def test_many_threads_get_each_count_once():
     def use_all():
         taken.extend(count for count in range(1, 200) if made.use(nonce, count))
 
-    threads = [threading.Thread(target=use_all) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[use_all] * 4)
     assert sorted(taken) == list(range(1, 200))
 
 

@@ -1,9 +1,9 @@
 """Files kept in memory: few, small, and never longer than they are right."""
 
 import os
-from threading import Thread
 
 import pytest
+from beside import at_once
 
 from cptoolkit.middleware.files import cache as module
 from cptoolkit.middleware.files.answers import SMALL, etag_of, last_modified_of, open_regular
@@ -85,11 +85,7 @@ def test_threads_share_it(stored):
             cache.put(n % 6, files[n % 6])
             cache.get((n + 3) % 6)
 
-    threads = [Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[work] * 4)
     assert len(cache) == 3
     assert cache.weight == sum(cache._files[key].weight for key in cache._files)
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import importlib
-import queue
-import signal
 import subprocess
 import sys
 import textwrap
-import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from beside import Program, wait_until
 
 from cptoolkit.middleware.sessions import lease
 from cptoolkit.middleware.sessions.store import Store
 
-DEADLINE = 30  # seconds; only used up by a failure
+
+def _in_use(store: Any) -> int:
+    """How many connections of a pool are: closing the store would leave them open."""
+    checked_out: Callable[[], int] = getattr(
+        getattr(getattr(store, "engine", None), "pool", None), "checkedout", int
+    )
+    return checked_out()
 
 
 class Place:
@@ -51,17 +55,21 @@ class Place:
 
     def close(self) -> None:
         """Close the stores, once what was locked in them is free again."""
-        deadline = time.monotonic() + DEADLINE
         renewals = lease._renewals
-        while renewals._leases:
-            assert time.monotonic() < deadline, "a lock was not released"
+
+        def all_released() -> bool:
             for left in list(renewals._leases):  # of a server that was not there then
                 left.due = 0
                 renewals.add(left)
-            time.sleep(0.01)
-        for store in self._stores:
-            if hasattr(store, "close"):
-                store.close()
+            return not renewals._leases and not any(map(_in_use, self._stores))
+
+        try:
+            wait_until(all_released)
+        finally:
+            renewals._leases.clear()  # or a test that has failed would make all later ones fail
+            for store in self._stores:
+                if hasattr(store, "close"):
+                    store.close()
 
     def forget(self) -> None:
         """Let go of the stores without a word."""
@@ -120,68 +128,38 @@ def store(any_place: Place) -> Store:
     return any_place.store()
 
 
-class Program:
-    """A program in another process, whose lines of output can be waited for."""
+class Talking(Program):
+    """A program that is told lines of input."""
 
     def __init__(self, source: str, folder: Any) -> None:
         path = folder / f"program{uuid4().hex}.py"
         path.write_text(source)
-        self.process = subprocess.Popen(
-            # webob's cgi, and a fork beside threads, are no concern here.
-            [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", str(path)],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        # webob's cgi, and a fork beside threads, are no concern here.
+        command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", path]
+        super().__init__(command, folder, stdin=subprocess.PIPE)
 
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
-
-    def wait_for(self, line: str) -> None:
+    def wait_for(self, line: str) -> str:
         """Wait until it prints a line; anything else is an error."""
-        printed = self._lines.get(timeout=DEADLINE)
+        printed = super().wait_for("")
         if printed != line:
             self.process.kill()
-            raise AssertionError("\n".join([f"{line!r} was to come", *self._rest(printed)]))
-
-    def _rest(self, line: str | None) -> Iterator[str]:
-        while line is not None:
-            yield line
-            line = self._lines.get(timeout=DEADLINE)
+            raise AssertionError("\n".join([f"{line!r} was to come", *self.rest()]))
+        return printed
 
     def tell(self, line: str) -> None:
         """Give it a line of input."""
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(DEADLINE)
-        self.process.stdin.close()
-        self.process.stdout.close()
-
 
 @pytest.fixture
-def run(tmp_path: Any) -> Iterator[Callable[..., Program]]:
+def run(tmp_path: Any) -> Iterator[Callable[..., Talking]]:
     """Start a program that has a ``store``: ``run(place, source, **options of the store)``."""
-    programs: list[Program] = []
+    with ExitStack() as programs:
 
-    def start(place: Place, source: str, **options: Any) -> Program:
-        program = Program(place.source(**options) + textwrap.dedent(source), tmp_path)
-        programs.append(program)
-        return program
+        def start(place: Place, source: str, **options: Any) -> Talking:
+            program = Talking(place.source(**options) + textwrap.dedent(source), tmp_path)
+            programs.callback(program.close)
+            return program
 
-    yield start
-    for program in programs:
-        program.close()
+        yield start

@@ -4,6 +4,7 @@ import logging
 import threading
 
 import pytest
+from beside import at_once
 from webob import Request, Response
 
 from cptoolkit.middleware.sessions import Sessions, SessionUnavailable
@@ -335,20 +336,11 @@ def test_vary_of_the_page_is_added_to(host):
 # -- locking -----------------------------------------------------------------------------------
 
 
-def in_parallel(*calls):
-    threads = [threading.Thread(target=call) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-        assert not thread.is_alive()
-
-
 @pytest.mark.parametrize("locking", ["implicit", "early"])
 def test_five_increments_at_once_give_five(alone, locking):
     site = alone(count, Sessions, storage=RamStore(), locking=locking)
     cookie = cookie_in(fetch(site))
-    in_parallel(*[lambda: fetch(site, cookie=cookie)] * 5)
+    at_once(*[lambda: fetch(site, cookie=cookie)] * 5)
     assert fetch(site, cookie=cookie).text == "7"
 
 
@@ -360,7 +352,7 @@ def test_five_increments_at_once_with_an_explicit_lock_give_five(alone):
 
     site = alone(view, Sessions, storage=RamStore(), locking="explicit")
     cookie = cookie_in(fetch(site))
-    in_parallel(*[lambda: fetch(site, cookie=cookie)] * 5)
+    at_once(*[lambda: fetch(site, cookie=cookie)] * 5)
     assert fetch(site, cookie=cookie).text == "7"
 
 
@@ -420,7 +412,7 @@ def test_requests_without_a_lock_keep_each_others_changes(host, locking):
     store = RamStore()
     site = host(by_path(index=view, drop=drop), Sessions, storage=store, locking=locking)
     cookie = cookie_in(fetch(site))
-    in_parallel(
+    at_once(
         lambda: fetch(site, "/?a", cookie),
         lambda: fetch(site, "/?b", cookie),
         lambda: fetch(site, "/drop", cookie),
@@ -442,7 +434,7 @@ def test_requests_of_one_session_run_side_by_side_under_optimistic(alone):
         by_path(index=count, wait=view), Sessions, storage=RamStore(), locking="optimistic"
     )
     cookie = cookie_in(fetch(site))
-    in_parallel(*[lambda: fetch(site, "/wait", cookie)] * 4)
+    at_once(*[lambda: fetch(site, "/wait", cookie)] * 4)
     assert not inside.broken
 
 

@@ -2,10 +2,11 @@
 
 import os
 import signal
-import subprocess
 import sys
+from contextlib import ExitStack, closing
 
 import pytest
+from beside import Program
 from webob import Request, Response
 
 from cptoolkit.middleware.sessions import Sessions
@@ -51,16 +52,16 @@ def begun(folder):
     return id
 
 
-@pytest.mark.parametrize(("locking", "times"), [("implicit", 1000), ("optimistic", 200)])
+@pytest.mark.parametrize(("locking", "times"), [("implicit", 200), ("optimistic", 100)])
 def test_two_processes_lose_no_update(tmp_path, locking, times):
     id = begun(tmp_path)
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", COUNTER, tmp_path, f"session_id={id}", locking, str(times), key]
-        )
-        for key in ("a", "b")
-    ]
-    assert [run.wait(55) for run in runs] == [0, 0]
+    command = [sys.executable, "-c", COUNTER, tmp_path, f"session_id={id}", locking, times]
+    with ExitStack() as programs:
+        runs = [
+            programs.enter_context(closing(Program([*command, key], tmp_path)))
+            for key in ("a", "b")
+        ]
+        assert [(run.end(), run.output) for run in runs] == [(0, []), (0, [])]
     data = FileStore(tmp_path).load(id)[0]
     if locking == "implicit":
         assert data == {"n": 2 * times}
@@ -71,10 +72,9 @@ def test_two_processes_lose_no_update(tmp_path, locking, times):
 
 def test_next_request_goes_on_when_the_holder_of_the_lock_is_killed(tmp_path):
     id = begun(tmp_path)
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, tmp_path, id], stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout.readline() == b"True\n"
+    command = [sys.executable, "-c", HOLDER, tmp_path, id]
+    with closing(Program(command, tmp_path)) as holder:
+        holder.wait_for("True")
 
         def app(environ, start_response):
             environ["cptoolkit.session"]["n"] = 5
@@ -83,8 +83,7 @@ def test_next_request_goes_on_when_the_holder_of_the_lock_is_killed(tmp_path):
         request = Request.blank("/", headers={"Cookie": f"session_id={id}"})
         busy = Sessions(app, storage=FileStore(tmp_path), lock_timeout=0)
         assert request.get_response(busy).status_int == 503
-        holder.send_signal(signal.SIGKILL)
-        holder.wait(20)
+        holder.stop(signal.SIGKILL)
         site = Sessions(app, storage=FileStore(tmp_path), lock_timeout=5)
         assert request.get_response(site).status_int == 200
     assert FileStore(tmp_path).load(id)[0] == {"n": 5}
