@@ -38,7 +38,18 @@ loaded_files: set[str] = set()
 """Absolute paths of the files that were read, for whoever restarts the process on a change."""
 
 
-def load(source: Source) -> dict[str, dict[str, Any]]:
+class Loaded(dict[str, dict[str, Any]]):
+    """The sections of a config file.
+
+    :param name: of the file, so that whoever takes entries over can say where they are from.
+    """
+
+    def __init__(self, sections: dict[str, dict[str, Any]], name: str) -> None:
+        super().__init__(sections)
+        self.name = name
+
+
+def load(source: Source) -> Loaded:
     """Return the sections of a config file, each a dict of its entries.
 
     A path or file name that ends in ``.toml`` is TOML, anything else INI. Text is UTF-8.
@@ -62,7 +73,8 @@ def load(source: Source) -> dict[str, dict[str, Any]]:
         text = contents.decode("utf-8-sig") if isinstance(contents, bytes) else contents
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8 text: {error}") from error
-    return _read_toml(text, name) if name.endswith(".toml") else _read_ini(text, name)
+    read = _read_toml if name.endswith(".toml") else _read_ini
+    return Loaded(read(text, name), name)
 
 
 def _contents(path: str) -> bytes:
@@ -177,7 +189,9 @@ def _read_toml(text: str, name: str) -> dict[str, dict[str, Any]]:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name}: {error}") from error  # the error tells line and column
+        raise ValueError(
+            f"{name} is not TOML: {error}"
+        ) from error  # the error tells line and column
     sections: dict[str, dict[str, Any]] = {}
     for section, table in tables.items():
         if not isinstance(table, dict):

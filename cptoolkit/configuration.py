@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
 
 from cptoolkit import config_files
+from cptoolkit.config_origins import CODE, Origin, Origins
 from cptoolkit.middleware.nearest import did_you_mean
 
 T = TypeVar("T")
@@ -177,6 +178,8 @@ class Config(ObservedDict):
         self.namespaces = NamespaceSet() if namespaces is None else namespaces
         self.contained_paths = False
         """Whether sections for paths were given, which belong into an application's config."""
+        self.origins = Origins()
+        """Where each entry is from."""
         self.reset()
         if source is not None:
             self.update(source)
@@ -186,13 +189,16 @@ class Config(ObservedDict):
         dict.clear(self)
         self.contained_paths = False
         super().update(self.defaults)
+        self.origins.clear()
+        self.origins.note(self.defaults, Origin("default"))
 
     def __setitem__(self, key: str, value: Any) -> None:
         _check_keys((key,), "config")
         super().__setitem__(key, value)
+        self.origins.forget((key,))
         self.namespaces({key: value})
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
+    def update(self, *args: Source, **kwargs: Any) -> None:  # type: ignore[override]
         """Take over the entries of a dict, path or open file, and act on them.
 
         Of a source with sections, ``[global]`` is taken. The entry ``environment`` brings the
@@ -203,9 +209,9 @@ class Config(ObservedDict):
         :raises TypeError: if the source or one of its keys is of the wrong type.
         """
         for source in (*args, kwargs) if kwargs else args:
-            self._take(_read(source, "config.update()"))
+            self._take(*_read(source, "config.update()"))
 
-    def _take(self, given: dict[str, Any]) -> None:
+    def _take(self, given: dict[str, Any], origin: Origin) -> None:
         _check_keys(given, "config.update()")
         if any(key.startswith("/") and isinstance(given[key], Mapping) for key in given):
             self.contained_paths = True
@@ -221,7 +227,12 @@ class Config(ObservedDict):
                     f"environment {environment!r} is none of {', '.join(self.environments)}"
                     f"{did_you_mean(str(environment), self.environments)}"
                 )
-            entries = {**self.environments[environment], **entries}
+            brought = self.environments[environment]
+            self.origins.note(brought, Origin("environment", environment))
+            self.origins.note(entries, origin)
+            entries = {**brought, **entries}
+        else:
+            self.origins.note(entries, origin)
         if "tools.staticdir.dir" in entries:
             # The URL that the folder is taken to stand for; applications set their own path.
             entries = {**entries, "tools.staticdir.section": "global"}
@@ -253,11 +264,15 @@ class AppConfig(ObservedDict):
 
     def __init__(self, source: Source | None = None) -> None:
         super().__init__()
+        self.origins: dict[str, Origins] = {}
+        """Where the entries of each section are from; those of others are the program's."""
         if source is not None:
             self.merge(source)
 
     def __setitem__(self, section: str, entries: Any) -> None:
-        super().__setitem__(*_section(section, entries))
+        name, entries = _section(section, entries)
+        super().__setitem__(name, entries)
+        self.origins.pop(name, None)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Put in sections, in place of those of the same name."""
@@ -272,8 +287,9 @@ class AppConfig(ObservedDict):
             nothing was added then.
         :raises TypeError: if the source or one of its keys is of the wrong type.
         """
-        given = _read(source, "application config")
+        given, origin = _read(source, "application config")
         for section, entries in [_section(*item) for item in given.items()]:
+            self.origins.setdefault(section, Origins()).note(entries, origin)
             if section in self:
                 self[section].update(entries)
             else:
@@ -293,11 +309,16 @@ def _section(name: str, entries: Any) -> tuple[str, ObservedDict]:
     return name, ObservedDict(entries)
 
 
-def _read(source: Any, taker: str) -> dict[str, Any]:
+def _read(source: Any, taker: str) -> tuple[dict[str, Any], Origin]:
+    """The entries of a source, and where they are from."""
+    if isinstance(source, str | bytes | os.PathLike) or (
+        hasattr(source, "read") and not isinstance(source, Mapping)
+    ):
+        source = config_files.load(source)
+    if isinstance(source, config_files.Loaded):
+        return dict(source), Origin("file", source.name)
     if isinstance(source, Mapping):
-        return dict(source)
-    if isinstance(source, str | bytes | os.PathLike) or hasattr(source, "read"):
-        return dict(config_files.load(source))
+        return dict(source), CODE
     raise TypeError(
         f"{taker} takes a dict, a path or an open file, not {type(source).__name__}: {source!r}"
     )

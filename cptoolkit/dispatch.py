@@ -12,6 +12,7 @@ from types import MethodType
 from typing import Any, NoReturn
 
 from cptoolkit.context import current, serving
+from cptoolkit.dispatch_steps import Detour, Match, Taken, Walk, observed, tell
 from cptoolkit.handlers import LateParamPageHandler, PageHandler
 from cptoolkit.http.errors import CherryPyException, HTTPError, HTTPRedirect, NotFound
 
@@ -124,6 +125,8 @@ class Dispatcher:
                     left = left[at:]
                     at = 0
                     found = self._taken(take, node, left)
+                    if observed:
+                        tell(request, Taken(len(trail), take, found))
             if len(left) - at == before:
                 # Found, or not there, or ``return getattr(self, vpath[0], None)`` has left it.
                 at += 1
@@ -145,7 +148,7 @@ class Dispatcher:
                 by_path = len(so_far) < longest
             trail.append((node, after, len(sources)))
 
-        handler, left_over, defaults_at = None, 0, -1
+        handler, left_over, defaults_at, found_at = None, 0, -1, -1
         for index in range(len(trail) - 1, -1, -1):
             candidate, after, sources_until = trail[index]
             if candidate is None:
@@ -158,11 +161,11 @@ class Dispatcher:
                     sources.insert(sources_until, config)
                     defaults_at = sources_until
                 request.is_index = path.endswith("/")
-                handler, left_over = default, after
+                handler, left_over, found_at = default, after, index
                 break
             if getattr(owner, "exposed", False):
                 request.is_index = index == len(trail) - 1
-                handler, left_over = candidate, after
+                handler, left_over, found_at = candidate, after, index
                 break
 
         static = None
@@ -170,6 +173,8 @@ class Dispatcher:
             if "tools.staticdir.dir" in source:
                 static = _static_section(sources, trail, names, defaults_at)
                 break
+        if observed:
+            tell(request, Walk(path, names, trail, sources, found_at, handler))
         request.plan = app.plans.merged(sources, static)
         return handler, segments[total - left_over :] if left_over > 1 else []
 
@@ -307,7 +312,11 @@ class RoutesDispatcher:
         config.protocol = request.scheme
         config.redirect = self.redirect
 
-        result = dict(self.mapper.match(path_info) or {})
+        found: Any = self.mapper.routematch(path_info)
+        matched, route = found or ({}, None)
+        result: dict[str, Any] = dict(matched)
+        if observed:
+            tell(request, Match(route and route.routepath, result))
         config.mapper_dict = result
         params = dict(result)
         if not self.full_result:
@@ -336,27 +345,27 @@ class RoutesDispatcher:
         return handler
 
 
-def XMLRPCDispatcher(
-    next_dispatcher: Callable[[str], Any] | None = None,
-) -> Callable[[str], Any]:
+class XMLRPCDispatcher:
     """A dispatcher for XML-RPC: calls sent to ``/RPC2`` are looked up at the root.
 
     :param next_dispatcher: what finds the handler; the default :class:`Dispatcher`.
     """
-    follow = next_dispatcher or Dispatcher()
 
-    def dispatch(path_info: str) -> Any:
+    def __init__(self, next_dispatcher: Callable[[str], Any] | None = None) -> None:
+        self.next_dispatcher = next_dispatcher or Dispatcher()
+
+    def __call__(self, path_info: str) -> Any:
+        """Have the handler of the current request found."""
         path = path_info if path_info.endswith("/") else path_info + "/"
-        return follow("/" + path[len("/RPC2/") :] if path.startswith("/RPC2/") else path_info)
+        if not path.startswith("/RPC2/"):
+            return self.next_dispatcher(path_info)
+        path = "/" + path[len("/RPC2/") :]
+        if observed:
+            tell(serving.request, Detour(path, "/RPC2 stands for the root"))
+        return self.next_dispatcher(path)
 
-    return dispatch
 
-
-def VirtualHost(
-    next_dispatcher: Callable[[str], Any] | None = None,
-    use_x_forwarded_host: bool = True,
-    **domains: str,
-) -> Callable[[str], Any]:
+class VirtualHost:
     """A dispatcher that serves a part of the tree for each host name (reference, 8.8).
 
     :param next_dispatcher: what finds the handler; the default :class:`Dispatcher`.
@@ -365,18 +374,30 @@ def VirtualHost(
     :param domains: the path at which the tree of a host begins, by the value of Host; case does
         not count (RFC 9110, section 4.2.3).
     """
-    follow = next_dispatcher or Dispatcher()
-    prefixes = {host.lower(): path.rstrip("/") for host, path in domains.items()}
 
-    def dispatch(path_info: str) -> Any:
+    def __init__(
+        self,
+        next_dispatcher: Callable[[str], Any] | None = None,
+        use_x_forwarded_host: bool = True,
+        **domains: str,
+    ) -> None:
+        self.next_dispatcher = next_dispatcher or Dispatcher()
+        self.use_x_forwarded_host = use_x_forwarded_host
+        self.prefixes = {host.lower(): path.rstrip("/") for host, path in domains.items()}
+
+    def __call__(self, path_info: str) -> Any:
+        """Have the handler of the current request found."""
         request = serving.request
         host = request.environ.get("HTTP_HOST", "")
-        if use_x_forwarded_host:
+        if self.use_x_forwarded_host:
             host = request.environ.get("HTTP_X_FORWARDED_HOST", host)
-        prefix = prefixes.get(host.lower())
+        prefix = self.prefixes.get(host.lower())
         if not prefix:
-            return follow(path_info)
-        result = follow(f"{prefix}/{path_info.lstrip('/')}")
+            return self.next_dispatcher(path_info)
+        path = f"{prefix}/{path_info.lstrip('/')}"
+        if observed:
+            tell(request, Detour(path, f"the tree of the host {host} begins at {prefix}"))
+        result = self.next_dispatcher(path)
         plan = request.plan
         # Looking at request.config makes a copy of it, which costs the request a plan of its own.
         config = plan.config if plan is not None and request._config is None else request.config
@@ -384,5 +405,3 @@ def VirtualHost(
         if section:
             request.config["tools.staticdir.section"] = section[len(prefix) :]
         return result
-
-    return dispatch

@@ -76,7 +76,7 @@ class ValueChecks(Inspection):
                 tool.check(options)
                 try:
                     tool.made(app, options)
-                except (TypeError, ValueError) as error:
+                except (ImportError, TypeError, ValueError) as error:
                     warn(f"In {place}, {error}")
 
     def check_static_paths(self) -> None:
@@ -107,8 +107,8 @@ class ValueChecks(Inspection):
                 if root and os.path.isabs(folder) and os.path.isdir(below):
                     problem += f" To serve {below!r}, take the leading slash from dir."
         warn(
-            f"{problem}\nsection [{section}] of the application at {script_name!r}\n"
-            f"root: {root!r}\ndir: {folder!r}"
+            f"In section [{section}] of the application at {script_name!r}, with"
+            f" tools.staticdir.root {root!r} and dir {folder!r}: {problem}"
         )
 
     def check_localhost(self) -> None:

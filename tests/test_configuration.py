@@ -1,8 +1,8 @@
 import copy
 import io
-import threading
 
 import pytest
+from beside import at_once
 
 from cptoolkit.configuration import (
     AppConfig,
@@ -67,11 +67,7 @@ def test_generation_never_has_a_value_twice():
             counter.bump()
             seen.append(counter.value)
 
-    threads = [threading.Thread(target=bump) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[bump] * 4)
     assert max(seen) == 800
 
 
