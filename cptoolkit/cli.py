@@ -9,11 +9,12 @@ from importlib import import_module
 from cptoolkit.commands import site
 from cptoolkit.commands.loading import WrongConfig, one_line
 from cptoolkit.commands.parser import CANNOT_START, INTERRUPTED, WRONG_USAGE
+from cptoolkit.process import mending
 from cptoolkit.process.wspbus import StartFailure
 from cptoolkit.process.wspbus import bus as engine
 from cptoolkit.target import TargetError
 
-COMMANDS = ("run",)
+COMMANDS = ("check", "explain", "routes", "run", "completion")
 """Names of commands, which are those of modules in :mod:`cptoolkit.commands`."""
 
 
@@ -36,7 +37,10 @@ def main(words: Sequence[str] | None = None) -> int:
         causes = "; ".join(map(one_line, failure.get_instances()))
         return _complain(causes, CANNOT_START)
     except (TargetError, WrongConfig) as error:
-        return _complain(str(error), WRONG_USAGE)
+        status = _complain(str(error), WRONG_USAGE)
+        if mending.is_armed():
+            mending.wait(error)
+        return status
     except KeyboardInterrupt:  # outside of block(), which takes it for a wish to stop in order
         engine.exit()
         return INTERRUPTED

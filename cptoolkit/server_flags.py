@@ -6,6 +6,7 @@ import argparse
 import ast
 import inspect
 import textwrap
+from collections.abc import Container
 from dataclasses import Field, fields
 from typing import Any
 
@@ -33,7 +34,7 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         boolean: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         typed: dict[str, Any] = {"type": _TYPES[str(field.type)], "metavar": field.type.upper()}
         group.add_argument(
-            f"--{field.name.replace('_', '-')}",
+            flag(field.name),
             dest=field.name,
             default=argparse.SUPPRESS,
             help=shown.replace("%", "%%").replace("``", ""),
@@ -47,10 +48,26 @@ def server_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     :raises ValueError: if one has a value that the server does not take.
     """
     given = {f.name: getattr(arguments, f.name) for f in _flags() if hasattr(arguments, f.name)}
-    Options.of(**_ELSEWHERE | given)  # complains in the words of the command line, at once
+    elsewhere = _ELSEWHERE | ({"peercreds": True} if "peercreds_resolve" in given else {})
+    Options.of(**elsewhere | given)  # complains in the words of the command line, at once
     if given.get("host") == "":
         given["host"] = None  # what "every interface" is called on the bus
     return {f"server.{setting(name)}": value for name, value in given.items()}
+
+
+def given_flags(arguments: argparse.Namespace) -> dict[str, str]:
+    """The flags that were given, by option."""
+    return {f.name: flag(f.name) for f in _flags() if hasattr(arguments, f.name)}
+
+
+def flags_of(options: Container[str]) -> list[str]:
+    """The flags of some options, in the order of the help."""
+    return [flag(f.name) for f in _flags() if f.name in options]
+
+
+def flag(option: str) -> str:
+    """The flag of an option."""
+    return f"--{option.replace('_', '-')}"
 
 
 def _flags() -> list[Field[Any]]:

@@ -16,6 +16,8 @@ FLAGS = [
     (["--socket-mode", "0660"], "server.socket_mode", "0660"),
     (["--thread-pool", "3"], "server.thread_pool", 3),
     (["--thread-pool-max", "30"], "server.thread_pool_max", 30),
+    (["--peercreds"], "server.peercreds", True),
+    (["--peercreds-resolve"], "server.peercreds_resolve", True),
     (["--socket-queue-size", "7"], "server.socket_queue_size", 7),
     (["--accepted-queue-size", "7"], "server.accepted_queue_size", 7),
     (["--accepted-queue-timeout", "0.5"], "server.accepted_queue_timeout", 0.5),

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from cptoolkit import config_files
 from cptoolkit.application import Application, tree
 from cptoolkit.global_config import config
+from cptoolkit.middleware.nearest import did_you_mean
 from cptoolkit.process.channels import OperatorError
 from cptoolkit.process.wspbus import bus as engine
 from cptoolkit.site import server
@@ -79,10 +80,11 @@ def configure(
             config.update(entries)
             if app is not None:
                 app.merge(entries)
+    said = dict(settings)
+    if arguments.environment is not None:
+        said["environment"] = arguments.environment
     with _told():
-        if arguments.environment is not None:
-            config.update({"environment": arguments.environment})
-        config.update(settings)
+        config.update(config_files.Loaded({"global": said}, "command line"))
 
 
 def _load(path: str) -> dict[str, Any]:
@@ -90,7 +92,16 @@ def _load(path: str) -> dict[str, Any]:
         try:
             return config_files.load(path)
         except FileNotFoundError as error:
-            raise WrongConfig(f"there is no config file {error.filename!r}") from error
+            name = str(error.filename)
+            near = did_you_mean(os.path.basename(name), _files_beside(name))
+            raise WrongConfig(f"there is no config file {name!r}{near}") from error
+
+
+def _files_beside(path: str) -> list[str]:
+    try:
+        return os.listdir(os.path.dirname(path))
+    except OSError:  # there is no such folder
+        return []
 
 
 @contextmanager
@@ -112,4 +123,8 @@ def extend_path(paths: Sequence[str]) -> None:
 def one_line(error: BaseException) -> str:
     """Return what an error says in one line, with its type if it was not meant for operators."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, OperatorError | ValueError | OSError) else repr(error)
+    return (
+        text
+        if isinstance(error, OperatorError | ValueError | OSError | ImportError)
+        else repr(error)
+    )

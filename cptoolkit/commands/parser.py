@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any, NoReturn
 
 from cptoolkit.middleware.nearest import did_you_mean
@@ -10,12 +13,35 @@ from cptoolkit.middleware.nearest import did_you_mean
 CANNOT_START, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 """Exit statuses."""
 
+STATUSES = """\
+exit status:
+  0    ended as asked: Ctrl-C, SIGTERM, the application itself; or there was nothing to complain of
+  1    cannot start: address, certificate, PID file, config that is refused; or a finding
+  2    the command line or what it names is wrong
+  70   a service failed to stop, or threads had to be left behind
+  130  Ctrl-C before the start, or a second one
+"""
+
+
+def parser_of(command: str) -> Parser:
+    """The parser of one of the commands."""
+    made: Parser = import_module(f"cptoolkit.commands.{command}").parser()
+    return made
+
+
+def first_words(text: str) -> str:
+    """What a text begins with, for a list in which each has a line."""
+    return re.split(r"[.:;,(]\s", f"{text} ".replace("\n", " "), maxsplit=1)[0].strip()
+
 
 class Parser(argparse.ArgumentParser):
     """Tells in one line what is wrong, and what is nearest to an option that there is not.
 
     Texts of its help keep their lines.
     """
+
+    suggestions: Mapping[str, Iterable[str]] = {}
+    """Likely values by the destination of an option, for shells that complete words."""
 
     def __init__(self, prog: str, usage: str, description: str, epilog: str) -> None:
         super().__init__(
@@ -26,6 +52,10 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+
+    def actions(self) -> list[argparse.Action]:
+        """The options and arguments that it takes."""
+        return list(self._actions)
 
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cptoolkit.application import tree
+from cptoolkit.commands.checking import check_config
 from cptoolkit.global_config import config
 from cptoolkit.process import plugins
 from cptoolkit.process.channels import WARNING
@@ -19,6 +20,8 @@ def serve(arguments: argparse.Namespace) -> None:
         plugins.Daemonizer(engine).subscribe()
     if arguments.pidfile is not None:
         plugins.PIDFile(engine, arguments.pidfile).subscribe()
+    # After a fork, as layers may open what does not survive one; before anything that starts.
+    engine.subscribe("start", lambda: check_config(server.app), priority=2)
     engine.signals.subscribe()
     engine.start()
     if not tree.apps and server.app is tree:

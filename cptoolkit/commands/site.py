@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from cptoolkit.application import tree
 from cptoolkit.commands.loading import configure, extend_path, only_application
-from cptoolkit.commands.parser import Parser, add_config_flags, add_process_flags
+from cptoolkit.commands.parser import (
+    STATUSES,
+    Parser,
+    add_config_flags,
+    add_process_flags,
+    first_words,
+    parser_of,
+)
 from cptoolkit.commands.serving import serve
+from cptoolkit.middleware.nearest import nearest
 from cptoolkit.target import import_module
 from cptoolkit.version import __version__
 
 _EXAMPLES = """\
-commands:
-  cptoolkit run TARGET                   serve one application; see cptoolkit run --help
-
 examples:
   cptoolkit run hello:Root
   cptoolkit -c site.conf -e production -i blog -i forum -p site.pid
@@ -49,7 +54,7 @@ class _SiteParser(Parser):
     :param commands: names of the commands that come first.
     """
 
-    commands: Iterable[str] = ()
+    commands: Sequence[str] = ("run",)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         arguments = super().parse_args(args, namespace)
@@ -57,25 +62,39 @@ class _SiteParser(Parser):
             self.error("nothing to serve: use 'cptoolkit run TARGET', or name modules with -i")
         return arguments
 
+    def format_help(self) -> str:
+        width = max(map(len, self.commands))
+        overview = "".join(
+            f"  {name:{width}}  {first_words(str(parser_of(name).description))}\n"
+            for name in self.commands
+        )
+        self.epilog = (
+            f"commands (cptoolkit COMMAND --help tells more):\n{overview}\n{_EXAMPLES}\n{STATUSES}"
+        )
+        return super().format_help()
+
     def hint(self, unknown: list[str]) -> str:
         late = next((word for word in unknown if word in self.commands), None)
         if late is not None:
             return f": {late!r} comes first, cptoolkit {late} TARGET [options]"
         if unknown[0].startswith("-"):
             return super().hint(unknown)
+        near = nearest(unknown[0], self.commands, likeness=0.6)  # such short words differ easily
+        if near is not None:
+            return f"; did you mean {near!r}?"
         return f"; to serve it: cptoolkit run {unknown[0]}"
 
 
-def parser(commands: Iterable[str] = ()) -> Parser:
+def parser(commands: Sequence[str] = ("run",)) -> Parser:
     """Return what reads the command line.
 
     :param commands: names of the other commands.
     """
     parser = _SiteParser(
         prog="cptoolkit",
-        usage="cptoolkit run TARGET [options]\n       cptoolkit [options] -i MODULE",
-        description="Serve WSGI applications and object trees.",
-        epilog=_EXAMPLES,
+        usage="cptoolkit COMMAND ...\n       cptoolkit [options] -i MODULE",
+        description="Serve WSGI applications and object trees, and look into them.",
+        epilog="",
     )
     parser.commands = commands
     add_config_flags(parser)

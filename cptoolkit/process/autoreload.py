@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
+import time
 from typing import TYPE_CHECKING
 
+from cptoolkit.process import mending
 from cptoolkit.process.channels import WARNING
 from cptoolkit.process.monitors import Monitor
-from cptoolkit.process.reexec import STARTUP_FOLDER
+from cptoolkit.process.reexec import for_next_run
+from cptoolkit.process.sources import Stamp, forget_compiled, obstacle, some, source, stamp
+from cptoolkit.process.wspbus import State
 
 if TYPE_CHECKING:
     from cptoolkit.process.wspbus import Bus
 
-Stamp = tuple[int, int]  # modification time in nanoseconds, size in bytes
+SETTLE_SECONDS = 0.05
+"""For which no file may change before the program restarts: an editor that saves several files, or
+one in several steps, is let finish."""
+
+SETTLE_LOOKS = 20
+"""After which it restarts all the same."""
+
+_NEVER: Stamp = (0, -1)  # no file has it
 
 
 class Autoreloader(Monitor):
     """Watch the files of all imported modules, and :attr:`files`, and restart when one has changed.
 
     A file that disappears is waited for, as editors replace files that way. A Python file with a
-    syntax error is reported and waited for, too: the restarted program could not even begin.
+    syntax error is reported and waited for, too: the program goes on as it is until that is mended.
+    Any other error that a change has brought is met by the restarted program. If it fails before it
+    watches its files again, it waits for a change (:mod:`cptoolkit.process.mending`).
     """
 
     files: set[str]
@@ -44,14 +56,29 @@ class Autoreloader(Monitor):
         self.files = set()
         self.match = match
         self._stamps: dict[str, Stamp] = {}
+        self._gone: dict[str, int] = {}  # at how many looks
+        self._suspects: set[str] = set()
         self._modules: set[str] = set()
         self._basis: tuple[str, frozenset[str]] | None = None
 
+    def subscribe(self) -> None:
+        """Watch while the bus runs, and after a restart until it runs again."""
+        super().subscribe()
+        for_next_run[mending.FILES] = self._files_for_next_run
+
+    def unsubscribe(self) -> None:
+        """Watch no longer."""
+        super().unsubscribe()
+        if for_next_run.get(mending.FILES) == self._files_for_next_run:
+            del for_next_run[mending.FILES]
+
     def start(self) -> None:
         """Start the thread; files count as changed when they differ from what they are now."""
+        mending.disarm()
         if self.thread is None or not self.thread.is_alive():
-            self._stamps = {}
+            self._stamps, self._gone, self._suspects = {}, {}, set()
             self._changed()
+            self._stamps |= dict.fromkeys(mending.changed_meanwhile(self._stamps), _NEVER)
         super().start()
 
     start.priority = 70  # type: ignore[attr-defined]
@@ -67,52 +94,61 @@ class Autoreloader(Monitor):
                 loader = contents.get("__loader__")
                 path = getattr(loader, "archive", None) or contents.get("__file__")
                 if isinstance(path, str):
-                    found.add(_source(os.path.join(STARTUP_FOLDER, path)))
+                    found.add(source(path))
         return found
 
     def run(self) -> None:
         """Look once; the thread's callback."""
-        path = self._changed()
-        if path is None:
+        if self.bus.state is State.STARTING:  # restart() would end the process then
             return
-        if (error := _syntax_error(path)) is not None:
-            self.bus.log(f"Not restarting, syntax error in {path}: {error}", WARNING)
+        changed = self._changed()
+        self._tell_of_missing()
+        if not changed:
             return
-        self.bus.log(f"Restarting because {path} changed.")
+        for _ in range(SETTLE_LOOKS):
+            time.sleep(SETTLE_SECONDS)
+            more = self._changed()
+            changed |= more
+            if not more:
+                break
+        self._suspects |= changed
+        reason = obstacle(self._suspects)
+        if reason is not None:
+            self.bus.log(f"Not restarting, {reason}", WARNING)
+            return
+        self.bus.log(f"Restarting because {some(self._suspects)} changed.")
+        forget_compiled(self._suspects)
         self.bus.restart()
 
-    def _changed(self) -> str | None:
+    def _changed(self) -> set[str]:
+        changed = set()
         for path in self._to_watch():
-            try:
-                status = os.stat(path)
-            except OSError:
+            now = stamp(path)
+            if now is None:
+                if path in self._stamps:
+                    self._gone.setdefault(path, 0)
                 continue
-            stamp = (status.st_mtime_ns, status.st_size)
-            if self._stamps.setdefault(path, stamp) != stamp:
-                self._stamps[path] = stamp
-                return path
-        return None
+            self._gone.pop(path, None)
+            if self._stamps.setdefault(path, now) != now:
+                self._stamps[path] = now
+                changed.add(path)
+        return changed
+
+    def _tell_of_missing(self) -> None:
+        for path in self._gone:
+            self._gone[path] += 1
+            if self._gone[path] == 2:  # at the first look an editor may be replacing it
+                self.bus.log(
+                    f"{path} is gone. The program goes on without it, and restarts when the file is"
+                    " back or another one changes.",
+                    WARNING,
+                )
+
+    def _files_for_next_run(self) -> list[str]:
+        return sorted(self.files)
 
     def _to_watch(self) -> set[str]:
         basis = (self.match, frozenset(sys.modules))
         if basis != self._basis:  # a look at a thousand modules costs a millisecond, every second
             self._modules, self._basis = self.sysfiles(), basis
         return self._modules | self.files
-
-
-def _source(path: str) -> str:
-    """The file that a person edits: the .py of a .pyc, where there is one."""
-    source = path[:-1] if path.endswith(".pyc") else path
-    return source if os.path.exists(source) else path
-
-
-def _syntax_error(path: str) -> Exception | None:
-    if path.endswith(".py"):
-        try:
-            with open(path, "rb") as file:
-                compile(file.read(), path, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:
-            return error
-        except OSError:  # gone again
-            return None
-    return None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from cptoolkit.process.activation import passed_descriptors
 from cptoolkit.process.handover import bequeath
@@ -16,6 +19,23 @@ try:
     STARTUP_FOLDER = os.getcwd()
 except OSError:  # the folder has been removed
     STARTUP_FOLDER = os.sep
+
+VARIABLE = "CPTOOLKIT_RESTARTED"
+"""JSON: what :data:`from_last_run` becomes."""
+
+for_next_run: dict[str, Callable[[], Any]] = {}
+"""What to tell the next run of this program, by name, asked for when it begins."""
+
+
+def _read_heritage() -> dict[str, Any]:
+    # Children inherit the environment, too, but are other processes.
+    heritage: dict[str, Any] = json.loads(os.environ.pop(VARIABLE, "{}"))
+    return heritage if heritage.get("pid") == os.getpid() else {}
+
+
+from_last_run: dict[str, Any] = _read_heritage()
+"""What the last run has told this one, with ``time``, when it ended (nanoseconds of the clock of
+file times). Empty if this process runs its first program."""
 
 
 def command_line() -> list[str]:
@@ -66,6 +86,8 @@ def replace_process(command: list[str], limit: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
+    heritage = {name: tell() for name, tell in for_next_run.items()}
+    os.environ[VARIABLE] = json.dumps({**heritage, "pid": os.getpid(), "time": time.time_ns()})
     os.execv(command[0], command)
 
 

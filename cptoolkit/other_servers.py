@@ -1,0 +1,474 @@
+"""Servers of other projects as services of the bus: ``cptoolkit run --server``.
+
+Each stands behind the same few methods as the bundled one, so that the bus, sockets of systemd and
+restarts that refuse no connection work alike. In config one is named as
+``server.instance: "cptoolkit.other_servers.Waitress"``.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from werkzeug.wsgi import ClosingIterator
+
+from cptoolkit.process.adapter import CannotServe
+from cptoolkit.process.channels import ERROR, WARNING
+from cptoolkit.process.server_settings import ServerSettings, setting
+from cptoolkit.servers.handshake import library
+from cptoolkit.servers.options import Options
+from cptoolkit.servers.sockets import Listeners, listen
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from cptoolkit.process.httpserver import Server as ServerOnBus
+
+LISTENING = (
+    "host",
+    "port",
+    "socket_file",
+    "socket_mode",
+    "socket_queue_size",
+    "reuse_port",
+    "processes",
+    "shutdown_timeout",
+)
+"""Options that count with every server: the sockets are ours, and so is the end."""
+
+JOIN_SECONDS = 2.0  # what a server gets to end, beyond the requests in flight
+FIRST_REQUEST_SECONDS = 0.5  # what a connection accepted just before the end gets to ask
+_LOOK_SECONDS = 0.1  # between looks at whether to stop
+
+
+class OtherServer:
+    """What the bus asks of a server, but for :meth:`make`, :meth:`run` and :meth:`leave_loop`.
+
+    :param adapter: whose settings it takes, and whose ``app`` it serves, each time it starts;
+        usually ``cptoolkit.server``.
+    """
+
+    package: ClassVar[str]
+    """What has to be installed."""
+
+    takes: ClassVar[tuple[str, ...]] = ()
+    """Options of the bundled server that count with this one, besides :data:`LISTENING`."""
+
+    several: ClassVar[bool] = False
+    """Whether it can listen on several sockets."""
+
+    ready: bool = False
+    """Whether connections are accepted."""
+
+    bound_addr: Any = None
+    """Where it listens: host and port, or the path of a Unix socket."""
+
+    def __init__(self, adapter: ServerOnBus) -> None:
+        self.adapter = adapter
+        self.requests = _Requests()
+        self._adopted: Listeners | None = None
+        self._listeners: Listeners | None = None
+        self._detached = False
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.bound_addr!r}>"
+
+    # -- what each server has of its own ----------------------------------------------------------
+
+    def make(self, app: WSGIApplication, options: Options, sockets: list[socket.socket]) -> Any:
+        """Return the server itself, for sockets that listen already."""
+        raise NotImplementedError
+
+    def run(self, server: Any) -> None:
+        """Serve until :meth:`leave_loop`, or ``self.stopping``."""
+        server.serve_forever(_LOOK_SECONDS)
+
+    def leave_loop(self, server: Any) -> None:
+        """Have :meth:`run` accept no more connections, and return soon; called in any thread."""
+
+    def close(self, server: Any) -> None:
+        """Release what the server holds; its requests have ended, or had their time."""
+        server.server_close()
+
+    # -- what the bus calls -----------------------------------------------------------------------
+
+    def adopt(self, listeners: Listeners) -> None:
+        """Have the next :meth:`prepare` take sockets that listen already."""
+        self._adopted = listeners
+
+    def detach(self) -> Listeners | None:
+        """Let go of the sockets that listen: when the server stops, they go on listening."""
+        self._detached = True
+        return self._listeners
+
+    def prepare(self) -> None:
+        """Bind and listen, as the settings of the adapter say now.
+
+        :raises CannotServe: if they make no sense, or the server is not installed.
+        :raises BindError: if the address cannot be had.
+        """
+        if self._listeners is not None:
+            return
+        options = self.adapter.options()
+        self._warn_of_settings()
+        listeners, self._adopted = self._adopted or listen(options), None
+        sockets: list[socket.socket] = []
+        try:
+            if len(listeners.sockets) > 1 and not self.several:
+                names = ", ".join(str(one.getsockname()[0]) for one in listeners.sockets)
+                raise CannotServe(
+                    f"{self.package} listens on one address, but {options.host!r} is"
+                    f" {names}: set server.socket_host to one of them."
+                )
+            # Copies: these servers close what they are given, and we may have to leave it.
+            sockets = [one.dup() for one in listeners.sockets]
+            self.requests = _Requests(self.adapter.app, options.processes > 1)
+            self._server = self.make(self.requests, options, sockets)
+        except BaseException as error:
+            for one in sockets:
+                one.close()
+            listeners.close()
+            if isinstance(error, ModuleNotFoundError):
+                raise CannotServe(missing(self.package)) from error
+            raise
+        self.bound_addr = listeners.address
+        self._listeners, self._detached = listeners, False
+        self._stopping.clear()
+        self._stopped.clear()
+
+    def serve(self) -> None:
+        """Serve until :meth:`stop` is called."""
+        self.prepare()
+        self._thread = threading.current_thread()
+        self.ready = True
+        try:
+            if not self._stopping.is_set():
+                self.run(self._server)
+            self.requests.wait(self.adapter.options().shutdown_timeout)
+        finally:
+            self.ready = False
+            self._release()
+
+    def stop(self) -> None:
+        """Accept no more, and wait for requests in flight, ``shutdown_timeout`` seconds at most.
+
+        Called by one of them, it returns at once.
+        """
+        self._stopping.set()
+        if self._server is None:
+            return
+        if self._thread is None:  # prepared, never served
+            self._release()
+            return
+        self.leave_loop(self._server)
+        if not self.requests.is_one() and threading.current_thread() is not self._thread:
+            self._stopped.wait(self.adapter.options().shutdown_timeout + JOIN_SECONDS)
+
+    def log(self, message: str, level: int = ERROR, traceback: bool = False) -> None:
+        """Log what the server has to tell."""
+        self.adapter.bus.log(message.rstrip(), level, traceback)
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when :meth:`run` is to return."""
+        return self._stopping
+
+    def _release(self) -> None:
+        server, self._server = self._server, None
+        listeners, self._listeners = self._listeners, None
+        self._thread = None
+        try:
+            if server is not None:
+                self.close(server)
+        finally:
+            if listeners is not None and not self._detached:
+                listeners.close()
+            self._stopped.set()
+
+    def _warn_of_settings(self) -> None:
+        """Tell of config that has no effect; of flags the command line tells before it starts."""
+        for option in fields(Options):
+            name = setting(option.name)
+            if option.name in (*LISTENING, *self.takes, "socket"):
+                continue
+            if getattr(self.adapter, name) != getattr(ServerSettings, name):
+                self.log(f"server.{name} has no effect on {self.package}.", WARNING)
+
+
+def missing(package: str) -> str:
+    """What to tell of a package that is not installed."""
+    return f"{package} is not installed: pip install {package}"
+
+
+class Waitress(OtherServer):
+    """Waitress: one thread for all connections, and a pool for the application."""
+
+    package = "waitress"
+    takes = ("thread_pool", "max_request_header_size", "max_request_body_size")
+    several = True
+
+    def make(self, app: WSGIApplication, options: Options, sockets: list[socket.socket]) -> Any:
+        from waitress.server import create_server
+
+        self._map: dict[int, Any] = {}
+        return create_server(
+            app,
+            map=self._map,
+            sockets=sockets,
+            threads=options.thread_pool,
+            backlog=options.socket_queue_size,
+            max_request_header_size=options.max_request_header_size,
+            max_request_body_size=options.max_request_body_size or sys.maxsize,
+            clear_untrusted_proxy_headers=False,
+        )
+
+    def run(self, server: Any) -> None:
+        while not self.stopping.is_set():
+            self._turn()
+        for one in list(self._map.values()):
+            if hasattr(one, "active_channels"):  # it listens
+                one.accepting = False
+                one.del_channel()
+        deadline = time.monotonic() + self.adapter.options().shutdown_timeout
+        while self._busy() and time.monotonic() < deadline:
+            self._turn()
+
+    def close(self, server: Any) -> None:
+        from waitress import wasyncore
+
+        server.task_dispatcher.shutdown(timeout=1)
+        server.close()
+        wasyncore.close_all(self._map)
+
+    def _turn(self) -> None:
+        from waitress import wasyncore
+
+        wasyncore.loop(_LOOK_SECONDS, use_poll=True, map=self._map, count=1)
+
+    def _busy(self) -> bool:
+        channels = [one for one in self._map.values() if hasattr(one, "total_outbufs_len")]
+        return any(
+            one.requests
+            or one.total_outbufs_len
+            or time.time() - one.creation_time < FIRST_REQUEST_SECONDS
+            for one in channels
+        )
+
+
+class Cheroot(OtherServer):
+    """Cheroot, the server of CherryPy."""
+
+    package = "cheroot"
+    takes = (
+        "thread_pool",
+        "thread_pool_max",
+        "socket_timeout",
+        "accepted_queue_size",
+        "accepted_queue_timeout",
+        "max_request_header_size",
+        "max_request_body_size",
+        "ssl_certificate",
+        "ssl_private_key",
+        "ssl_private_key_password",
+        "ssl_certificate_chain",
+        "ssl_ciphers",
+    )
+
+    def make(self, app: WSGIApplication, options: Options, sockets: list[socket.socket]) -> Any:
+        from cheroot import wsgi
+        from cheroot.ssl.builtin import BuiltinSSLAdapter
+
+        if options.ssl_certificate:
+            library(options, self.log)  # which says in our words what is wrong with the files
+        [listening] = sockets
+        name = listening.getsockname()
+
+        class OnSocket(wsgi.Server):  # type: ignore[misc, unused-ignore]  # cheroot may be missing
+            def bind(self, *kind: Any) -> Any:
+                self.socket = listening
+                return listening
+
+            bind_unix_socket = bind
+
+            def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
+                log(msg, level, traceback)
+
+        log = self.log
+        chosen: dict[str, Any] = {
+            "numthreads": options.thread_pool,
+            "max": options.thread_pool_max,
+            "request_queue_size": options.socket_queue_size,
+            "timeout": options.socket_timeout or None,
+            "shutdown_timeout": options.shutdown_timeout,
+            "accepted_queue_size": options.accepted_queue_size,
+            "accepted_queue_timeout": options.accepted_queue_timeout,
+        }
+        server = OnSocket(name if isinstance(name, str) else name[:2], app, **chosen)
+        server.max_request_header_size = options.max_request_header_size
+        server.max_request_body_size = options.max_request_body_size
+        if options.ssl_certificate:
+            server.ssl_adapter = BuiltinSSLAdapter(
+                options.ssl_certificate,
+                options.ssl_private_key or options.ssl_certificate,
+                options.ssl_certificate_chain or None,
+                options.ssl_ciphers or None,
+                private_key_password=options.ssl_private_key_password or None,
+            )
+        server.prepare()
+        self._end: threading.Thread | None = None
+        return server
+
+    def run(self, server: Any) -> None:
+        server.serve()
+
+    def leave_loop(self, server: Any) -> None:
+        self._end_of(server).start()
+
+    def close(self, server: Any) -> None:
+        end = self._end_of(server)
+        if end.ident is None:  # something else has ended it
+            end.start()
+        end.join(self.adapter.options().shutdown_timeout + JOIN_SECONDS)
+
+    def _end_of(self, server: Any) -> threading.Thread:
+        # Its stop() waits for all requests, of which the caller may be one.
+        if self._end is None:
+            self._end = threading.Thread(target=server.stop, name="end of cheroot")
+        return self._end
+
+
+class Wsgiref(OtherServer):
+    """Python's own wsgiref: one request at a time."""
+
+    package = "wsgiref"
+    takes = ("socket_timeout",)
+
+    def make(self, app: WSGIApplication, options: Options, sockets: list[socket.socket]) -> Any:
+        from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+        class Handler(WSGIRequestHandler):
+            timeout = options.socket_timeout or None
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass  # the application's own access log has it
+
+        class OnSocket(WSGIServer):
+            def get_request(self) -> Any:
+                conn, address = super().get_request()
+                return conn, address or ("", 0)  # of a Unix socket it is empty
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                _tell(log, client_address)
+
+        log = self.log
+        [listening] = sockets
+        name = listening.getsockname()
+        server = OnSocket(("", 0), Handler, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listening
+        server.server_name, server.server_port = (
+            ("localhost", 0) if isinstance(name, str) else name[:2]
+        )
+        server.setup_environ()
+        server.set_app(app)
+        return server
+
+    def leave_loop(self, server: Any) -> None:
+        _shut_down(server)
+
+
+class Werkzeug(OtherServer):
+    """Werkzeug's server for development: a thread for each connection."""
+
+    package = "werkzeug"
+    takes = ("socket_timeout",)
+
+    def make(self, app: WSGIApplication, options: Options, sockets: list[socket.socket]) -> Any:
+        from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+        class Handler(WSGIRequestHandler):
+            timeout = options.socket_timeout or None
+
+            def log(self, type: str, message: str, *args: Any) -> None:
+                pass  # the application's own access log has it
+
+            def make_environ(self) -> WSGIEnvironment:
+                environ = super().make_environ()
+                environ["REMOTE_PORT"] = str(environ["REMOTE_PORT"])  # PEP 3333: no int
+                return environ
+
+        class Server(ThreadedWSGIServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                _tell(log, client_address)
+
+        log = self.log
+        [listening] = sockets
+        name = listening.getsockname()
+        host, port = (f"unix://{name}", 0) if isinstance(name, str) else name[:2]
+        server = Server(host, port, app, Handler, fd=listening.fileno())
+        listening.close()  # it has its own copy
+        return server
+
+    def leave_loop(self, server: Any) -> None:
+        _shut_down(server)
+
+
+class _Requests:
+    """The application, and how many of its requests are in flight."""
+
+    def __init__(self, app: Callable[..., Any] | None = None, multiprocess: bool = False) -> None:
+        self._app = app
+        self._multiprocess = multiprocess
+        self._changed = threading.Condition()
+        self._count = 0
+        self._threads: set[int] = set()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        assert self._app is not None
+        environ["wsgi.multiprocess"] = self._multiprocess
+        with self._changed:
+            self._count += 1
+            self._threads.add(threading.get_ident())
+        try:
+            # With close() even the last piece has been taken.
+            return ClosingIterator(self._app(environ, start_response), self._end)
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._threads.discard(threading.get_ident())
+            self._changed.notify_all()
+
+    def is_one(self) -> bool:
+        """Whether the thread that asks is answering a request."""
+        return threading.get_ident() in self._threads
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is none."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._count, seconds)
+
+
+def _shut_down(server: Any) -> None:
+    # In a thread, as it waits until the loop has ended, which may be waiting for the caller.
+    threading.Thread(target=server.shutdown, name="shutdown", daemon=True).start()
+
+
+def _tell(log: Callable[[str, int, bool], None], client: Any) -> None:
+    if isinstance(sys.exc_info()[1], (OSError, TimeoutError)):  # the client has gone
+        return
+    log(f"Error while serving {client}", ERROR, True)

@@ -1,0 +1,115 @@
+"""What people expect of a command: help, version, exit statuses, colours, and no noise."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from beside import PATIENCE, free_port, wait_until
+
+from cptoolkit.cli import COMMANDS
+from cptoolkit.version import __version__
+
+COMMAND = [sys.executable, "-m", "cptoolkit"]
+
+# webob 1.8 imports a module that Python 3.11 and 3.12 warn of.
+CGI = "ignore:'cgi' is deprecated:DeprecationWarning"
+
+
+def output(*words, **options):
+    done = subprocess.run(
+        [*COMMAND, *words], capture_output=True, text=True, timeout=60, check=True, **options
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_help_lists_all_commands_with_what_they_do():
+    shown = output("--help")
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +[A-Z].*[A-Za-z]$", shown, re.MULTILINE)
+    for status in (0, 1, 2, 70, 130):
+        assert re.search(rf"^  {status} +\w", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_has_examples(name):
+    shown = output(name, "--help")
+    examples = shown.partition("examples:\n")[2]
+    assert f"cptoolkit {name}" in examples
+
+
+def test_version_is_told():
+    assert output("--version").startswith(f"cptoolkit {__version__} on Python 3.")
+
+
+def on_terminal(*words, **env):
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [*COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **env},
+        )  # fmt: skip
+        os.close(theirs)
+        text = b""
+        try:
+            while piece := os.read(ours, 4096):
+                text += piece
+        except OSError:  # how the end of a terminal is told
+            pass
+        process.wait(PATIENCE)
+        return text
+    finally:
+        os.close(ours)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "nope"]], ids=["help", "error"])
+def test_no_color_is_heeded(words):
+    text = on_terminal(*words, NO_COLOR="1")
+    assert b"cptoolkit" in text
+    assert b"\x1b[" not in text
+
+
+def test_pipe_gets_no_colours():
+    env = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    assert "\x1b[" not in output("--help", env={**env, "TERM": "xterm"})
+
+
+def test_log_has_no_colours(serve):
+    serving = serve(env={"FORCE_COLOR": "1"})
+    assert serving.get() == (200, "hello")
+    serving.stop()
+    assert not any("\x1b[" in line for line in serving.rest())
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["-e", "production"], ["--no-reload", "--processes", "2"]],
+    ids=["as it is", "production", "processes"],
+)  # fmt: skip
+def test_nothing_is_warned_of_from_start_to_ctrl_c(serve, words):
+    strict = [sys.executable, "-X", "dev", "-W", "error", "-W", CGI, "-m", "cptoolkit", "run"]
+    port = free_port()
+    serving = serve(*words, command=[*strict, "hello", "--port", str(port)])
+    serving.port = port
+    for _ in range(2 if "--processes" in words else 0):
+        serving.wait_for("Bus STARTED")
+    wait_for_answer(serving)
+    assert serving.stop(signal.SIGINT) == 0
+    for line in serving.rest():
+        assert re.match(r"\[\d\d/\w+/\d{4}:[\d:]+\] ENGINE |127\.0\.0\.1 - - |$", line) or (
+            line in ("CherryPy Checker:", "The Application mounted at '' has an empty config.")
+        )
+
+
+def wait_for_answer(serving):
+    def answers():
+        try:
+            return serving.get() == (200, "hello")
+        except ConnectionRefusedError:
+            return False
+
+    wait_until(answers)
