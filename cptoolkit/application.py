@@ -14,7 +14,7 @@ from cptoolkit.dispatch import Dispatcher
 from cptoolkit.global_config import config as global_config
 from cptoolkit.hooks import run as run_hooks
 from cptoolkit.http.error_pages import bare_error, check_error_page
-from cptoolkit.http.errors import InternalRedirect
+from cptoolkit.http.errors import InternalRedirect, NotFound
 from cptoolkit.http.request import Request
 from cptoolkit.http.response import Response
 from cptoolkit.http.values import urljoin
@@ -248,7 +248,7 @@ class Application:
 
     def _trap(self, request: Request, response: Response) -> None:
         """Answer when even the error page has failed."""
-        self.log("no error page could be made", "HTTP", traceback=True)
+        self.log(f"no error page could be made for {request.path_info!r}", "HTTP", traceback=True)
         body, headers = bare_error()
         response.drop_body()
         response.status = 500
@@ -278,7 +278,8 @@ def release(request: Request) -> None:
                 engine.publish("after_request")
     except Exception:
         assert request.app is not None
-        request.app.log("the end of a request has failed", "HTTP", traceback=True)
+        what = f"the end of a request has failed, that of {request.path_info!r}"
+        request.app.log(what, "HTTP", traceback=True)
 
 
 class ServedBody:
@@ -349,14 +350,22 @@ def _mount_point(script_name: str) -> str:
 
 
 def favicon() -> Iterable[bytes]:
-    """The icon that is served at ``/favicon.ico`` where the application has none of its own."""
+    """The icon that is served at ``/favicon.ico`` where the application has none of its own.
+
+    :raises NotFound: where the package has come without its data, as in some frozen programs.
+    """
     from io import BytesIO
     from pkgutil import get_data  # reads from a zip file, too
 
     from cptoolkit.middleware.etags import tag_of
     from cptoolkit.static_functions import serve_fileobj
 
-    icon = get_data("cptoolkit", "favicon.ico") or b""
+    try:
+        icon = get_data("cptoolkit", "favicon.ico")
+    except OSError:
+        icon = None
+    if icon is None:
+        raise NotFound
     headers = serving.response.headers
     headers["Cache-Control"] = "max-age=86400"
     headers["ETag"] = tag_of(icon)

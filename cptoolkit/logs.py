@@ -113,6 +113,9 @@ class LogManager:
 
     :raises ValueError: when set, if there is a name in it that ATOMS has not."""
 
+    in_parent: ClassVar[bool] = True
+    """Files are opened anew in the parent of several processes, too, which writes to them."""
+
     def __init__(self, appid: object = None, logger_root: str = "cherrypy") -> None:
         """
         :param appid: tells the logs of one application from those of others.

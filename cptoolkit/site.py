@@ -63,6 +63,16 @@ def _mount(name: str, value: Any) -> None:
         tree.graft(app, app.script_name if script_name is None else script_name)
 
 
+def _reopen_files_of_applications() -> None:
+    for app in tree.apps.values():
+        if isinstance(app, Application):
+            app.log.reopen_files()
+
+
+# The parent of several processes has them open, too.
+_reopen_files_of_applications.in_parent = True  # type: ignore[attr-defined]
+
+
 def known_settings() -> Mapping[str, list[str]]:
     """The keys that the built-in config namespaces have, for messages about those they lack."""
     return {
@@ -98,6 +108,7 @@ for _channel in ("before_request", "after_request"):
 engine.subscribe("log", _log_engine)
 engine.subscribe("start", checker)
 engine.subscribe("graceful", log.reopen_files)
+engine.subscribe("graceful", _reopen_files_of_applications)
 
 config.namespaces.update(
     {

@@ -148,8 +148,18 @@ class RateLimit(Layer):
 
     def after(self, request: Request, response: Response) -> None:
         told = request.environ.get(self._taken) if self.headers else None
-        if told is not None and self._policy not in response.headerlist:
-            response.headerlist += [self._policy, ("RateLimit", told)]
+        if told is None:
+            return
+        # A cache within may have kept what another client was told.
+        response.headerlist[:] = [
+            item
+            for item in response.headerlist
+            if not (item[0] in _FIELDS and item[1].startswith(f'"{self.name}";'))
+        ]
+        response.headerlist += [self._policy, ("RateLimit", told)]
+
+
+_FIELDS = ("RateLimit", "RateLimit-Policy")
 
 
 def _parse_limit(limit: object) -> tuple[int, float]:

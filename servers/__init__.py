@@ -35,9 +35,8 @@ _HOMES = {
 }
 """The module of each name."""
 
-__all__ = [*_HOMES]
-
 if not TYPE_CHECKING:  # type checkers would take any name at all
+    __all__ = [*_HOMES]
 
     def __getattr__(name):
         if name not in _HOMES:

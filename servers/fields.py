@@ -77,17 +77,20 @@ def check(status: str, headers: list[tuple[str, str]]) -> Fields:
         if prefix is None:
             prefix = _special(name, value, fields)
         if prefix:
-            lines.append(prefix + value)
+            try:
+                lines.append(prefix + value)
+            except TypeError:
+                raise TypeError(f"{name} of the response must be str, got {value!r}") from None
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
         culprit = _culprit(headers, str.isprintable)
-        raise ValueError(f"CR, LF or NUL in response field: {culprit}")
+        raise ValueError(f"{culprit} of the response must not hold CR, LF or NUL")
     if not text.isascii():
         try:
             text.encode("latin-1")
         except UnicodeEncodeError:
             culprit = _culprit(headers, str.isascii)
-            raise ValueError(f"response field outside latin-1: {culprit}") from None
+            raise ValueError(f"{culprit} of the response must be in ISO-8859-1") from None
     fields.lines = text
     return fields
 
@@ -157,4 +160,4 @@ def _classify(name: str) -> int:
 
 
 def _culprit(headers: list[tuple[str, str]], fine: Callable[[str], bool]) -> str:
-    return next((name for name, value in headers if not fine(value)), "the status")
+    return next((f"the field {name!r}" for name, value in headers if not fine(value)), "the status")

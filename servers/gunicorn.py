@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
 from typing import Any
 
 from cptoolkit import embedding
@@ -25,6 +27,20 @@ def post_worker_init(worker: Any) -> None:
         embedding.StartFailure
     ) as failure:  # a SystemExit, after which gunicorn would try for ever
         raise RuntimeError("the bus has not started; its log tells why") from failure
+    _heed_log_rotation()
+
+
+def _heed_log_rotation() -> None:
+    """Have SIGUSR1 mean to the bus, too, what it means to gunicorn."""
+    reopen = signal.getsignal(signal.SIGUSR1)
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if callable(reopen):
+            reopen(signum, frame)
+        embedding.engine.call_soon(embedding.engine.graceful)
+
+    signal.signal(signal.SIGUSR1, handle)
+    signal.siginterrupt(signal.SIGUSR1, False)  # signal() forgets that, which gunicorn has set
 
 
 def worker_exit(server: Any, worker: Any) -> None:

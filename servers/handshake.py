@@ -30,6 +30,7 @@ class TLSTransport(Transport, Protocol):
     @property
     def sock(self) -> socket.socket:
         """The socket to use from now on."""
+        ...
 
     def handshake(self) -> int:
         """Go on with the handshake.
@@ -37,6 +38,7 @@ class TLSTransport(Transport, Protocol):
         :returns: 0 when it is over, ``select.POLLIN`` or ``POLLOUT`` if it waits for the client.
         :raises OSError: if it failed.
         """
+        ...
 
 
 class Library(Protocol):
@@ -47,6 +49,7 @@ class Library(Protocol):
 
         :raises OSError: if the connection is broken; the socket may be closed then.
         """
+        ...
 
 
 def library(options: Options, log: Log) -> Library:

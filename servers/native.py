@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from cptoolkit.servers.exchange import Exchange
 from cptoolkit.servers.wsgi import Environ, WSGIExchange, WSGIGateway
@@ -19,7 +20,8 @@ class NativeGateway(WSGIGateway):
 
     def exchange(self, *framing: type[Exchange]) -> type[Exchange]:
         members = {"gateway": self, "respond_to": staticmethod(self.app)}
-        return type("NativeExchange", (*framing, _NativeExchange), members)
+        bases: Any = (*framing, _NativeExchange)
+        return type("NativeExchange", bases, members)
 
 
 class _NativeExchange(WSGIExchange):

@@ -70,6 +70,7 @@ class Supervisor:
     :param let_go: is called before they are told to; not for a new start of the program.
     :param log: is told of what dies.
     :param forwarded: signals that the processes get, whatever they mean here.
+    :param heed: is called with each of those.
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class Supervisor:
         let_go: Callable[[], object],
         log: Log,
         forwarded: Iterable[int] = (),
+        heed: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._count = count
         self._patience = patience
         self._let_go = let_go
         self._log = log
         self._forwarded = frozenset(forwarded)
+        self._heed = heed
         self._terminal = _has_terminal()
         self._children: dict[int, _Child] = {}
         self._due = [0.0] * count  # when a vacant number may be taken, as monotonic() counts
@@ -189,6 +192,7 @@ class Supervisor:
 
     def _obey(self, number: int) -> None:
         if number in self._forwarded:
+            self._heed(number)
             for child in self._children.values():
                 _send(child, number)
         elif number == signal.SIGHUP and not self._terminal:

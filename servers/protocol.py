@@ -37,6 +37,7 @@ class ConnectionProtocol(Protocol):
 
     def idle(self) -> bool:
         """Whether hanging up now would cut nothing off."""
+        ...
 
 
 class Transport(Protocol):
@@ -48,6 +49,7 @@ class Transport(Protocol):
         :raises BlockingIOError: if there is nothing yet.
         :raises OSError: if the connection is broken.
         """
+        ...
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send from the beginning of ``data``, and return how many bytes were taken.
@@ -58,6 +60,7 @@ class Transport(Protocol):
         :raises BlockingIOError: if nothing can be sent now.
         :raises OSError: if the connection is broken.
         """
+        ...
 
     def end(self) -> None:
         """Tell the client that no more will come; what it sends is not decrypted any more.
@@ -68,6 +71,7 @@ class Transport(Protocol):
 
     def environ(self) -> dict[str, str]:
         """Return what an application may know of it, by the names of Apache's mod_ssl."""
+        ...
 
 
 Prelude = Callable[["Connection"], None]

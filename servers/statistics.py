@@ -140,7 +140,7 @@ class Statistics:
         """The server begins to serve: publish what it does."""
         self.engine = engine
         self._began = monotonic()
-        published = vars(logging).setdefault("statistics", {})
+        published = logging.__dict__.setdefault("statistics", {})
         published[self._name] = {name: self._figure(name) for name in self.snapshot()}
 
     def end(self) -> None:

@@ -109,7 +109,8 @@ def _load(context: Context, pair: KeyPair, certificates: list[bytes], password: 
         try:
             context.load_cert_chain(path, pair.key, tell)
         except ssl.SSLError as exc:
-            if exc.reason == "KEY_VALUES_MISMATCH":
+            # The second one is for keys of another kind, RSA's beside a certificate for EC's.
+            if exc.reason in ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
                 raise pair.mismatch() from exc
             if asked:
                 raise pair.password_error(password) from exc

@@ -83,3 +83,12 @@ def test_icon_is_small_and_has_two_sizes():
     assert (reserved, kind, count) == (0, 1, 2)
     assert [ICON[6], ICON[22]] == [16, 32]
     assert len(ICON) < 2048
+
+
+def test_package_without_its_data_has_no_icon(tree, monkeypatch):
+    def absent(package, name):
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr("pkgutil.get_data", absent)
+    tree.mount(Root())
+    assert fetch(tree).status_code == 404

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import cptoolkit
 from cptoolkit import logs
 from cptoolkit.context import current
 from cptoolkit.logs import GlobalLogManager, LogManager
@@ -232,6 +233,18 @@ def test_file_handlers_of_ones_own_are_reopened_too(log, tmp_path):
     log.reopen_files()
     log("x")
     assert len(lines(tmp_path / "later.log")) == 1
+
+
+def test_graceful_reopens_the_files_of_applications_too(tmp_path):
+    class Root:
+        pass
+
+    app = cptoolkit.tree.mount(Root(), "/blog", {"/": {"log.error_file": str(tmp_path / "e.log")}})
+    os.rename(tmp_path / "e.log", tmp_path / "e.log.1")
+    cptoolkit.engine.publish("graceful")
+    app.log("new")
+    app.log.error_file = ""
+    assert len(lines(tmp_path / "e.log")) == 1
 
 
 def test_reopen_files_is_the_same_listener_each_time(log):

@@ -52,6 +52,7 @@ class ServerAdapter:
         self.httpserver = httpserver
         self.bind_addr = bind_addr
         self._thread: threading.Thread | None = None
+        self._bound = False
 
     def subscribe(self) -> None:
         """Start and stop with the bus."""
@@ -62,6 +63,19 @@ class ServerAdapter:
         """Start and stop with the bus no longer."""
         self.bus.unsubscribe("start", self.start)
         self.bus.unsubscribe("stop", self.stop)
+
+    def bind(self) -> bool:
+        """Take the address now, for :meth:`start` to serve on.
+
+        :returns: whether it is taken; some servers can only bind and serve at once.
+        :raises CannotServe: if it cannot be had.
+        """
+        if not self.running and not self._bound:
+            if not self._can_prepare():
+                return False
+            self._bind()
+            self._bound = True
+        return True
 
     def start(self) -> None:
         """Start the server, and return once it accepts connections.
@@ -75,7 +89,9 @@ class ServerAdapter:
         if self.httpserver is None:
             raise ValueError("No HTTP server has been created.")
         self.interrupt = None
-        self._bind()
+        if not self._bound:
+            self._bind()
+        self._bound = False
         thread = threading.Thread(target=self._serve)
         thread.name = f"HTTPServer {thread.name}"
         self._thread = thread
@@ -94,6 +110,9 @@ class ServerAdapter:
 
     def stop(self) -> None:
         """Stop the server: it lets requests under way finish, as its own settings say."""
+        if self._bound:  # and then the start has failed
+            self._bound = False
+            self.httpserver.stop()
         if not self.running:
             self.bus.log(f"HTTP Server {self.httpserver} already shut down")
             return
@@ -166,6 +185,8 @@ class ServerAdapter:
         remedy = "Choose another address."
         if error.errno in (None, errno.EADDRINUSE):  # None: a port that ports.py found taken
             remedy = "Stop what uses this address, or choose another one."
+        elif error.errno == errno.EACCES:
+            remedy = "Ports below 1024 are root's: start as root, or choose another one."
         failure = CannotServe(f"Cannot serve on {self.description}: {reason}. {remedy}")
         failure.errno = error.errno
         return failure

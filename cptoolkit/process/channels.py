@@ -108,7 +108,8 @@ class Channels:
             raise TypeError(f"a listener of {channel!r} must be callable, got {callback!r}")
         if priority is None:
             priority = getattr(callback, "priority", DEFAULT_PRIORITY)
-        self._ranks.setdefault(channel, {})[callback] = (priority, next(self._ages))
+        rank: Any = (priority, next(self._ages))
+        self._ranks.setdefault(channel, {})[callback] = rank
         self.listeners.setdefault(channel, set()).add(callback)
         self._orders.pop(channel, None)
         return callback

@@ -110,16 +110,28 @@ class Server(ServerSettings):
 
     tidy.priority = 90  # type: ignore[attr-defined]
 
+    def bind(self) -> bool:
+        """Make the server, and take its address now, for :meth:`start` to serve on.
+
+        :returns: whether it is taken; foreign servers may only bind and serve at once.
+        :raises CannotServe: if its address cannot be had, or the settings make no sense.
+        """
+        self._make()
+        return super().bind()
+
+    def _make(self) -> None:
+        if not self.running and not self._bound and self.httpserver in (None, self._built):
+            self.httpserver, bind_addr = self.httpserver_from_self()
+            if bind_addr != self.bind_addr:  # a subclass has chosen another one
+                self.bind_addr = bind_addr
+            self._built = self.httpserver
+
     def start(self) -> None:
         """Start the server, and return once it accepts connections.
 
         :raises CannotServe: if its address cannot be had, or the settings make no sense.
         """
-        if not self.running and self.httpserver in (None, self._built):
-            self.httpserver, bind_addr = self.httpserver_from_self()
-            if bind_addr != self.bind_addr:  # a subclass has chosen another one
-                self.bind_addr = bind_addr
-            self._built = self.httpserver
+        self._make()
         super().start()
 
     start.priority = 75  # type: ignore[attr-defined]

@@ -44,9 +44,11 @@ class PIDFile(SimplePlugin):
             return
         pid = os.getpid()
         try:
-            self._clear_stale()
-            with self._path.open("x") as file:  # of two that start at a time one fails here
-                file.write(f"{pid}\n")
+            # A program that has started anew after root's rights had gone could not write it again.
+            if self._named() != pid:
+                self._clear_stale()
+                with self._path.open("x") as file:  # of two that start at a time one fails here
+                    file.write(f"{pid}\n")
         except OSError as error:
             raise OperatorError(
                 f"Cannot write PID file {self.pidfile!r}: {error.strerror}."
@@ -75,21 +77,24 @@ class PIDFile(SimplePlugin):
             self.bus.log(f"PID file removed: {self.pidfile!r}.")
 
     def _clear_stale(self) -> None:
+        pid = self._named()
+        if pid and _is_running(pid):
+            raise OperatorError(
+                f"PID file {self.pidfile!r} names process {pid}, which is running. "
+                "Stop it first, or remove the file if that is another program."
+            )
+        self._path.unlink(missing_ok=True)
+
+    def _named(self) -> int:
+        """The process that the file names; 0 if there is no file, or no number in it."""
         try:
             content = self._path.read_text(errors="replace").strip()
         except FileNotFoundError:
-            return
-        if content.isdecimal() and int(content) != os.getpid() and _is_running(int(content)):
-            raise OperatorError(
-                f"PID file {self.pidfile!r} names process {content}, which is running. "
-                "Stop it first, or remove the file if that is another program."
-            )
-        self._path.unlink()
+            return 0
+        return int(content) if content.isdecimal() and len(content) < 20 else 0
 
 
 def _is_running(pid: int) -> bool:
-    if pid == 0:  # to kill() it would mean this process's own group
-        return False
     try:
         os.kill(pid, 0)  # sends nothing
     except (ProcessLookupError, OverflowError):

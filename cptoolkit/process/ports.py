@@ -33,7 +33,9 @@ def check_port(host: str, port: int, timeout: float = 1.0) -> None:
     :raises OSError: if somebody does.
     """
     if not host:
-        raise ValueError("Host values of '' or None are not allowed.")
+        raise ValueError(
+            "host must be an address or a name, got none: '0.0.0.0' stands for every interface"
+        )
     if is_listening(host, port, timeout):
         raise OSError(
             f"Port {port} is in use on {client_host(host)}; perhaps a server runs already."

@@ -67,7 +67,14 @@ def divide(bus: Bus, servers: Sequence[Server]) -> None:
     handover.discard()
     _warn_of_threads(bus)
     bus.log(f"PID {os.getpid()} watches over {count} processes.")
-    supervisor = Supervisor(count, _patience(bus, servers), close, bus.log, _signals_of_bus())
+    supervisor = Supervisor(
+        count,
+        _patience(bus, servers),
+        close,
+        bus.log,
+        _signals_of_bus(),
+        lambda number: _heed(bus, number),
+    )
     outcome = supervisor.run()
     if isinstance(outcome, Worker):
         for server, listeners in zip(servers, opened, strict=True):
@@ -85,6 +92,17 @@ def _patience(bus: Bus, servers: Sequence[Server]) -> float:
         return math.inf
     longest: float = max(server.shutdown_timeout for server in servers)
     return longest + bus.join_timeout + STOP_TIME
+
+
+def _heed(bus: Bus, number: int) -> None:
+    """Be graceful as the processes are: open log files anew, above all."""
+    if bus.graceful not in bus.listeners.get(signal.Signals(number).name, ()):
+        return
+    for listener in _of_parent(bus, "graceful"):
+        try:
+            listener()
+        except Exception:  # no reason to watch over the processes no longer
+            bus.log(f"Error in 'graceful' listener {listener!r}", ERROR, traceback=True)
 
 
 class _Tie:
@@ -145,7 +163,7 @@ def _end(
 def _of_parent(bus: Bus, channel: str) -> Iterator[Any]:
     listeners = bus.listeners[channel]
     for listener in sorted(listeners, key=lambda one: getattr(one, "priority", DEFAULT_PRIORITY)):
-        if getattr(getattr(listener, "__self__", None), "in_parent", False):
+        if getattr(getattr(listener, "__self__", listener), "in_parent", False):
             yield listener
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from cptoolkit.process.channels import WARNING, OperatorError
+from cptoolkit.process.adapter import ServerAdapter
+from cptoolkit.process.channels import ERROR, WARNING, ChannelFailures, OperatorError
 from cptoolkit.process.simple import SimplePlugin
+from cptoolkit.process.wspbus import StartFailure
 
 if TYPE_CHECKING:
     from cptoolkit.process.wspbus import Bus
@@ -23,9 +26,10 @@ except ImportError:  # no Unix
 
 class DropPrivileges(SimplePlugin):
     """Become another user when the bus starts, after the server has got its port (reference,
-    chapter 8.2).
+    chapter 8.2), and before it serves the first request.
 
-    The new user's supplementary groups take the place of root's.
+    A server that cannot bind without serving serves as root for a moment. The new user's
+    supplementary groups take the place of root's.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class DropPrivileges(SimplePlugin):
         super().__init__(bus)
         self._uid: int | None = None
         self._gid: int | None = None
+        self._early = False
         self.finalized = False
         self.umask = umask
         self.uid = uid
@@ -92,11 +97,47 @@ class DropPrivileges(SimplePlugin):
             raise ValueError(f"umask must be from 0 to 0o777, got {value!r}")
         self._umask = value
 
+    def subscribe(self) -> None:
+        """Change with the start of the bus."""
+        super().subscribe()
+        self.bus.subscribe("start", self.start_before_servers)
+
+    def unsubscribe(self) -> None:
+        """Change with the start of the bus no longer."""
+        super().unsubscribe()
+        self.bus.unsubscribe("start", self.start_before_servers)
+
+    def start_before_servers(self) -> None:
+        """Have all servers of the bus bind their addresses, and change before they serve.
+
+        :raises StartFailure: if that cannot be done; no server starts then.
+        """
+        if self.finalized or (self.uid is None and self.gid is None):
+            return
+        owners = {getattr(one, "__self__", None) for one in self.bus.listeners["start"]}
+        servers = [owner for owner in owners if isinstance(owner, ServerAdapter)]
+        try:
+            bound = [server.bind() for server in servers]
+            if bound and all(bound):
+                self.start()
+                self._early = True
+        except Exception as error:
+            self.bus.log(str(error), ERROR, traceback=not isinstance(error, OperatorError))
+            failures = ChannelFailures()
+            failures.add(error)
+            raise StartFailure(failures) from error
+
+    # Before the servers (75), and after the PID file (70).
+    start_before_servers.priority = 74  # type: ignore[attr-defined]
+
     def start(self) -> None:
         """Change user, group and umask; once only, as there is no way back.
 
         :raises OperatorError: if this process may not do so.
         """
+        if self._early:
+            self._early = False
+            return
         if self.uid is None and self.gid is None:
             self.bus.log("uid/gid not set", WARNING)
         elif self.finalized:
@@ -105,6 +146,11 @@ class DropPrivileges(SimplePlugin):
             self.bus.log(f"Started as {_current()}")
             self._change()
             self.bus.log(f"Running as {_current()}")
+            if sys.executable and not os.access(sys.executable, os.X_OK):
+                self.bus.log(
+                    f"This user may not run {sys.executable}: the program cannot restart itself.",
+                    WARNING,
+                )
         if self.umask is None:
             self.bus.log("umask not set", WARNING)
         elif self.finalized:
@@ -113,7 +159,7 @@ class DropPrivileges(SimplePlugin):
             self.bus.log(f"umask old: {os.umask(self.umask):03o}, new: {self.umask:03o}")
         self.finalized = True
 
-    # After the server (75), which may need a port below 1024, and after the PID file (70).
+    # After a server (75) that has to serve to get a port below 1024.
     start.priority = 77  # type: ignore[attr-defined]
 
     def _change(self) -> None:

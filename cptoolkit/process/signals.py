@@ -102,7 +102,9 @@ class SignalHandler:
         for number, name in self.signals.items():
             if signal in (number, name):
                 return number, name
-        raise ValueError(f"No such signal: {signal!r}")
+        raise ValueError(
+            f"there is no signal {signal!r} on this system; a name is such as 'SIGTERM'"
+        )
 
     def _is_daemonized(self) -> bool:
         try:

@@ -46,6 +46,8 @@ class State(enum.Enum):
     def __repr__(self) -> str:
         return f"states.{self.name}"
 
+    __str__ = __repr__
+
 
 states = State
 """The name under which programs know the states: ``engine.states.STARTED``."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -69,3 +70,19 @@ def test_log_of_the_application_is_in_the_file_of_gunicorn(host, tmp_path):
     assert "[INFO] ENGINE Bus STARTED\n" in written
     assert "LookupError: out of luck" in written
     assert gunicorn.log == ""
+
+
+@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent"])
+def test_rotation_of_logs_is_published(host, kind):
+    """SIGUSR1 is the signal for it, to gunicorn and to the bus."""
+    if kind == "gevent":
+        pytest.importorskip("gevent", reason="needs gevent")
+    gunicorn = host(*GUNICORN, *ADAPTER, "-k", kind, "-w", "2", "hosted:wsgiapp")
+    gunicorn.wait_for_rounds(1)
+    gunicorn.wait_for_workers(2)
+    gunicorn.wait_for_rounds(1)
+    gunicorn.send(signal.SIGUSR1)
+    workers = {pid for what, pid in gunicorn.trace if what == "start"}
+    gunicorn.wait_until(lambda: {("graceful", pid) for pid in workers} <= set(gunicorn.trace))
+    assert gunicorn.wait_until_it_answers()[0] == 200
+    assert gunicorn.end() == 0

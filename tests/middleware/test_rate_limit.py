@@ -6,6 +6,7 @@ import pytest
 from webob import Response
 
 import cptoolkit
+from cptoolkit.middleware import Cache
 from cptoolkit.middleware.forwarding.proxy import Proxy
 from cptoolkit.middleware.rate_limit import RateLimit, client_network
 from cptoolkit.middleware.rate_stores import MemoryRates, RateStore, RatesUnavailable
@@ -41,6 +42,16 @@ def view(request):
 
 def statuses(site, number, **request):
     return [site.fetch(**request).status_int for _ in range(number)]
+
+
+def test_answer_that_a_cache_has_kept_tells_each_client_its_own_rest(alone):
+    def cached(app):  # with what the inner one has told the first client
+        return RateLimit(Cache(RateLimit(app, limit="3/minute")), limit="3/minute", store=store)
+
+    store = MemoryRates(clock=Clock())
+    site = alone(view, Cache, around=cached)
+    told = [site.fetch(REMOTE_ADDR=f"192.0.2.{n}").headers.getall("RateLimit") for n in (1, 1, 2)]
+    assert told == [['"default";r=2;t=20'], ['"default";r=1;t=20'], ['"default";r=2;t=20']]
 
 
 def test_client_that_sends_more_than_the_limit_is_refused(host):

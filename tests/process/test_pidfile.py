@@ -74,6 +74,18 @@ def test_file_with_the_own_number_is_replaced(bus, path):
     assert path.exists()
 
 
+def test_file_with_the_own_number_need_not_be_writable(bus, path, monkeypatch):
+    """A program that has started anew has lost the right to write it."""
+
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    path.write_text(f"{os.getpid()}\n")
+    monkeypatch.setattr(type(path), "unlink", refuse)
+    PIDFile(bus, path).start()
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
 def test_missing_folder_is_told(bus, tmp_path):
     with pytest.raises(OperatorError, match=r"Cannot write PID file '.*': No such file"):
         PIDFile(bus, tmp_path / "none" / "my.pid").start()

@@ -1,9 +1,13 @@
 import os
 import pwd
+import sys
+import threading
 
 import pytest
 
+from cptoolkit.process.channels import OperatorError
 from cptoolkit.process.plugins import DropPrivileges
+from cptoolkit.process.servers import ServerAdapter
 from cptoolkit.process.wspbus import StartFailure
 
 
@@ -77,3 +81,58 @@ def test_root_becomes_another_user_for_good(run):
     assert any(line.startswith("Started as uid: 'root' gid: 'root'") for line in script.output)
     assert any(line.startswith("Running as uid: ") for line in script.output)
     assert any(line.startswith("Already running as uid: ") for line in script.output)
+
+
+class Recorder:
+    """A server that binds first and serves later, and tells when."""
+
+    ready = False
+
+    def __init__(self, happened):
+        self.happened = happened
+        self._over = threading.Event()
+
+    def prepare(self):
+        self.happened.append("bound")
+
+    def serve(self):
+        self.happened.append("serving")
+        self.ready = True
+        self._over.wait(20)
+
+    def stop(self):
+        self.happened.append("closed")
+        self._over.set()
+
+
+def test_servers_bind_before_and_serve_after_the_change(bus, monkeypatch):
+    happened = []
+    monkeypatch.setattr(DropPrivileges, "_change", lambda self: happened.append("changed"))
+    for server in (Recorder(happened), Recorder(happened)):
+        ServerAdapter(bus, server).subscribe()
+    DropPrivileges(bus, uid=os.getuid()).subscribe()
+    bus.start()
+    bus.exit()
+    assert happened == ["bound", "bound", "changed", "serving", "serving", "closed", "closed"]
+    assert sum(line.startswith("Already running") for line in bus.lines) == 0
+
+
+def test_nothing_is_served_if_the_change_fails(bus, monkeypatch):
+    def refuse(self):
+        raise OperatorError("Cannot change.")
+
+    happened = []
+    monkeypatch.setattr(DropPrivileges, "_change", refuse)
+    ServerAdapter(bus, Recorder(happened)).subscribe()
+    DropPrivileges(bus, uid=os.getuid()).subscribe()
+    with pytest.raises(StartFailure):
+        bus.start()
+    assert happened == ["bound", "closed"]
+    assert bus.lines.count("Cannot change.") == 1
+
+
+def test_user_who_may_not_run_the_program_again_is_told(bus, monkeypatch):
+    monkeypatch.setattr(DropPrivileges, "_change", lambda self: None)
+    monkeypatch.setattr(sys, "executable", "/none/python")
+    DropPrivileges(bus, uid=os.getuid()).start()
+    assert "This user may not run /none/python: the program cannot restart itself." in bus.lines

@@ -26,6 +26,9 @@ class Plugin(SimplePlugin):
     def main(self):
         note("main")
 
+    def graceful(self):
+        note("graceful")
+
 
 class Root:
     @cptoolkit.expose
