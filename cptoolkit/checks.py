@@ -79,8 +79,8 @@ class Checker(ValueChecks):
             if root is not None and not dispatched and not may_answer(root):
                 warn(
                     f"The application mounted at {script_name!r} has no page handler, and answers"
-                    f" every path with a 404: nothing in {root!r} is exposed. Decorate a method"
-                    " with @expose."
+                    f" every path with a 404: nothing in its root, of the class"
+                    f" {type(root).__name__}, is exposed. Decorate a method with @expose."
                 )
 
     def check_global_config_sections(self) -> None:
@@ -150,8 +150,8 @@ class Checker(ValueChecks):
             if misplaced:
                 warn(
                     f"The config of the application mounted at {script_name!r} has entries that"
-                    " are for the whole site. Pass them to config.update(), in [global]:\n"
-                    + "\n".join(misplaced)
+                    " are for the whole site. Pass them to config.update(), in [global]: "
+                    + ", ".join(misplaced)
                 )
 
     # Names

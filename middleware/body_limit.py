@@ -45,7 +45,7 @@ class BodyLimit(Layer):
         length = environ.get("CONTENT_LENGTH")
         if length:
             if not (length.isascii() and length.isdigit()):
-                raise HTTPBadRequest("The Content-Length is no number.")
+                raise HTTPBadRequest("Content-Length must be a number of bytes.")
             if len(length) > MOST_DIGITS or int(length) > self.max_size:
                 raise too_large(self.max_size)
             if "HTTP_TRANSFER_ENCODING" not in environ:

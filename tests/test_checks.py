@@ -105,7 +105,7 @@ def test_config_without_mistakes_finds_nothing():
         pytest.param({"a/b": {}}, "[/a/b]", id="path of two without slash"),
         pytest.param(
             {"/": {"server.socket_port": 80}}, "whole site. Pass them to config.update(), in"
-            " [global]:\n[/] server.socket_port = 80",
+            " [global]: [/] server.socket_port = 80",
             id="site entry",
         ),
         pytest.param(

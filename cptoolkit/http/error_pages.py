@@ -95,12 +95,15 @@ def show_error(error: HTTPError, request: Request, response: Response) -> None:
     status = f"{error.code} {error.reason}"
     response.status = status
     response.stream = False
-    page, headers = _page(
-        status,
-        message=error.message,
-        traceback=format_exc() if tracebacks_shown(request) else None,
-    )
+    traceback = format_exc() if tracebacks_shown(request) else None
+    headers: Mapping[str, str]
+    if _json_wanted(error.code, request):
+        page, headers = _problem(error, traceback), {"Content-Type": "application/problem+json"}
+    else:
+        page, headers = _page(status, message=error.message, traceback=traceback)
     response.headers["Content-Type"] = "text/html;charset=utf-8"
+    if not callable(_setting(error.code, request)):
+        response.headers["Vary"] = "Accept"
     for name, value in headers.items():
         response.headers[name] = value
     replace_fields(response, error.headers)
@@ -144,8 +147,7 @@ def _page(status: int | str, **details: str | None) -> tuple[Any, Mapping[str, s
     details.setdefault("version", __version__)
     texts = {name: escape(value or "", quote=False) for name, value in details.items()}
 
-    settings = serving.request.error_page
-    setting = settings.get(code) or settings.get("default")
+    setting = _setting(code, serving.request)
     if setting is not None:
         try:
             return _custom_page(setting, texts)
@@ -160,6 +162,37 @@ def _page(status: int | str, **details: str | None) -> tuple[Any, Mapping[str, s
     if not texts["traceback"]:
         page = page.replace('<pre id="traceback"></pre>\n', "")
     return page.encode(), {}
+
+
+def _setting(code: int, request: Request) -> ErrorPage | None:
+    """What config says of the page for a status."""
+    settings = request.error_page
+    setting: ErrorPage | None = settings.get(code) or settings.get("default")
+    return setting
+
+
+def _json_wanted(code: int, request: Request) -> bool:
+    """Whether a client likes JSON better than a page. Functions decide that by themselves."""
+    accept = request.environ.get("HTTP_ACCEPT", "")
+    if "json" not in accept.lower() or callable(_setting(code, request)):
+        return False
+    from cptoolkit.middleware.errors.wishes import likes_json  # not above: few ask for it
+
+    return likes_json(accept)
+
+
+def _problem(error: HTTPError, traceback: str | None) -> bytes:
+    """A problem document (RFC 9457) with what the page would have said."""
+    from cptoolkit.middleware.errors.problem import Problem
+
+    problem = Problem(
+        status=error.code,
+        title=error.reason,
+        detail=error.message,
+        request_id=str(serving.request.environ.get("cptoolkit.request_id", "")),
+        traceback=traceback or "",
+    )
+    return problem.to_json()
 
 
 def check_error_page(name: str, setting: object, where: str) -> None:

@@ -13,12 +13,15 @@ class Readable(Protocol):
 
     def read(self, size: int = ..., /) -> bytes:
         """At most ``size`` bytes; none at the end."""
+        ...
 
     def readline(self, size: int = ..., /) -> bytes:
         """A line with its end, cut after ``size`` bytes; empty at the end."""
+        ...
 
     def readlines(self, hint: int = ..., /) -> list[bytes]:
         """Lines to the end, or until they have ``hint`` bytes together."""
+        ...
 
 
 class Writable(Protocol):

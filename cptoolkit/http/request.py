@@ -19,6 +19,7 @@ from cptoolkit.http.values import urljoin
 if TYPE_CHECKING:
     from cptoolkit.application import Application
     from cptoolkit.hooks import HookMap
+    from cptoolkit.middleware.websocket_connection import WebSocketConnection
     from cptoolkit.plan import Plan
 
 
@@ -39,9 +40,14 @@ class Request(webob.Request):
     attribute without a value in the environ can be set by config as ``request.<name>``.
     """
 
-    # webob's Request keeps invented attributes in the environ, for requests that share one.
-    __setattr__ = object.__setattr__  # type: ignore[assignment]
-    __delattr__ = object.__delattr__
+    # webob's Request keeps invented attributes in the environ, for requests that share one. To type
+    # checkers it has an attribute of any name, and what is no method takes that back.
+    if TYPE_CHECKING:
+        __getattr__: None  # type: ignore[assignment, misc]
+        __setattr__: None  # type: ignore[assignment, misc]
+    else:
+        __setattr__ = object.__setattr__
+        __delattr__ = object.__delattr__
 
     namespaces: ClassVar[NamespaceSet] = NamespaceSet()
     """Handlers of one's own config namespaces, run for each request (reference, 6.3.2)."""
@@ -78,6 +84,14 @@ class Request(webob.Request):
     """The most parameters that a query string may have; more is a 414."""
     closed: bool = False
     """Whether the exchange is over."""
+
+    # Only there once a tool has set them.
+    cached: bool
+    """Whether the answer is from the cache: set by the ``caching`` tool."""
+    cacheable: bool
+    """Whether the answer will be kept in the cache: set by the ``caching`` tool."""
+    websocket: WebSocketConnection
+    """The conversation with the client: set by the ``websocket`` tool."""
 
     _hooks: HookMap | None = None
     _config: dict[str, Any] | None = None
@@ -347,10 +361,12 @@ class Request(webob.Request):
         """
         raise MissingDocument(400, "This resource expects a JSON document in the body.")
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "json":  # asked again by Python, after the AttributeError above
-            raise MissingDocument(400, "This resource expects a JSON document in the body.")
-        raise AttributeError(f"the request has no attribute {name!r}")
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "json":  # asked again by Python, after the AttributeError above
+                raise MissingDocument(400, "This resource expects a JSON document in the body.")
+            raise AttributeError(f"the request has no attribute {name!r}")
 
 
 def _decoded(path: str) -> str:
@@ -362,5 +378,6 @@ def _decoded(path: str) -> str:
         return path
 
 
-def _port(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else -1
+def _port(port: str | int | None) -> int:
+    text = str(port)  # Werkzeug's server gives a number
+    return int(text) if text.isascii() and text.isdigit() else -1

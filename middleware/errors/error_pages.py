@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webob import Request, Response
-from webob.acceptparse import create_accept_header
 from webob.exc import HTTPException
 from webob.util import status_generic_reasons, status_reasons
 
@@ -19,6 +18,7 @@ from cptoolkit.middleware import bodies, fields
 from cptoolkit.middleware.errors.begun_body import BegunBody, begin
 from cptoolkit.middleware.errors.failure_log import log_failure
 from cptoolkit.middleware.errors.problem import Problem, fill
+from cptoolkit.middleware.errors.wishes import JSON, likes_json
 from cptoolkit.middleware.forwarding.local import is_local
 from cptoolkit.middleware.layer import Layer, call, refused
 
@@ -30,10 +30,6 @@ Page = str | os.PathLike[str] | MakePage
 """The path of a template, or a function that makes the page."""
 
 KINDS = ("exceptions", "statuses", "bodies")
-
-JSON = "application/problem+json"
-JSON_TYPES = (JSON, "application/json")
-"""What clients ask for that want a problem document."""
 
 GONE = frozenset(
     {
@@ -82,7 +78,8 @@ class ErrorPages(Layer):
 
     debug: bool = False
     """Whether clients on this machine get werkzeug's debugger in place of the page for an
-    exception. It runs any code for whoever knows the PIN in the log: for development only."""
+    exception: source, local variables and the request, as text or JSON for clients that ask for
+    no HTML. It runs any code for whoever knows the PIN in the log: for development only."""
 
     pages: Mapping[int | str, Page] = field(default_factory=dict)
     """Pages of one's own by status, or "default" for all others: a function of the request and
@@ -184,7 +181,7 @@ class ErrorPages(Layer):
             request_id=str(request.environ.get("cptoolkit.request_id", "")),
             error=error,
         )
-        if _likes_json(request.environ.get("HTTP_ACCEPT", "")):
+        if likes_json(request.environ.get("HTTP_ACCEPT", "")):
             kind, body = JSON, problem.to_json()
         else:
             kind, body = "text/html; charset=utf-8", self._html(request, problem)
@@ -227,18 +224,6 @@ def _http_response(error: Exception, request: Request) -> Response | None:
     return None
 
 
-def _likes_json(accept: str) -> bool:
-    """Whether a client takes JSON rather than HTML. If both alike, what it names decides."""
-    field = accept.lower()
-    likings = dict(
-        create_accept_header(field or None).acceptable_offers([*JSON_TYPES, "text/html"])
-    )
-    if "text/html" not in likings:
-        return bool(likings)
-    json = max((likings.get(kind, 0.0) for kind in JSON_TYPES if kind in field), default=0.0)
-    return json > likings["text/html"] or (json == likings["text/html"] and "html" not in field)
-
-
 def _page_key(key: int | str) -> int | str:
     if key == "default":
         return key
@@ -264,11 +249,20 @@ def _page(key: int | str, page: Page) -> MakePage:
         raise TypeError(
             f"pages[{key!r}] must be the path of a template or a function, got {page!r}"
         )
-    template = Path(page).read_text(encoding="utf-8")
+    path = os.fspath(page)
+    try:
+        template = Path(page).read_text(encoding="utf-8")
+    except OSError as error:
+        raise OSError(
+            error.errno, f"pages[{key!r}] cannot be read: {error.strerror}", path
+        ) from error
     try:
         fill(template, Problem(status=500, title=""))
-    except (LookupError, TypeError, ValueError) as error:
+    except LookupError as error:
         raise ValueError(
-            f"pages[{key!r}] cannot be filled in: {error!r} in {os.fspath(page)!r}"
+            f"pages[{key!r}] cannot be filled in: {path!r} has a place for {error}, and"
+            " there are status, message, request_id, traceback and version"
         ) from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"pages[{key!r}] cannot be filled in: {error} in {path!r}") from error
     return lambda request, problem: fill(template, problem)

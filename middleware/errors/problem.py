@@ -57,6 +57,9 @@ class Problem:
     request_id: str = ""
     """By which the request is found in the logs; "" if it has no name."""
 
+    traceback: str = ""
+    """The traceback, for documents that clients get in development; else ""."""
+
     error: Exception | None = None
     """The exception behind it, if there is one: for deciding what to show, not for showing."""
 
@@ -77,6 +80,8 @@ class Problem:
             document["detail"] = self.detail
         if self.request_id:
             document["request_id"] = self.request_id
+        if self.traceback:
+            document["traceback"] = self.traceback.splitlines()
         return json.dumps(document).encode()
 
     def to_html(self) -> bytes:

@@ -96,8 +96,8 @@ def test_elements_compare_by_value():
 @pytest.mark.parametrize("unit", [",", ";", ", ", ",;", '"', '\\"', '"\\', '"",'])
 def test_separators_cost_linear_time(unit):
     # A quadratic splitter takes minutes for this (CVE-2024-49767 and its kind), a linear one
-    # 0.01 to 0.2 seconds.
-    field = (unit * 1_000_000)[:1_000_000]
+    # a tenth of a second.
+    field = (unit * 200_000)[:200_000]
     start = time.process_time()
     header_elements("Accept", '"' + field)
     header_elements("Accept", field)

@@ -222,6 +222,10 @@ def test_unknown_port_is_minus_one(port):
     assert Request.blank("/", environ={"REMOTE_PORT": port}).remote.port == -1
 
 
+def test_port_may_be_a_number(echo):
+    assert Request.blank("/", environ={"REMOTE_PORT": 4711}).remote.port == 4711
+
+
 def test_local_tells_of_the_server(echo):
     environ = {"SERVER_NAME": "s.example", "SERVER_PORT": "8080"}
     assert asked(echo, "local.name", extra_environ=environ) == "'s.example'"

@@ -242,7 +242,7 @@ def test_error_pages_may_be_read(app_of):
     for path, status in (("/fails", 500), ("/nowhere", 404)):
         answer = client.get(path, headers={"Origin": PAGE}, status=status)
         assert cors_fields(answer) == {"allow-origin": PAGE}
-        assert answer.headers["Vary"] == "Origin"
+        assert answer.headers["Vary"] == "Accept, Origin"
 
 
 def test_preflight_is_answered_where_the_method_is_not_allowed(app_of):
