@@ -15,8 +15,8 @@
 
 from __future__ import annotations
 
+import typing as _typing
 from pathlib import Path as _Path
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 _here = _Path(__file__).parent
 if not (_here / "middleware").is_dir() and (_here.parent / "middleware" / "layer.py").is_file():
@@ -76,5 +76,22 @@ __all__ = [
 ]
 
 module_aliases.install()
-if not _TYPE_CHECKING:  # type checkers would take any name at all for one of ours
+if _typing.TYPE_CHECKING:
+    from cptoolkit import compat as compat
+    from cptoolkit import middleware as middleware
+    from cptoolkit import servers as servers
+
+    # Modules of CherryPy's. Type checkers know no more of them than that they are there.
+    _cpconfig: _typing.Any
+    _cpdispatch: _typing.Any
+    _cperror: _typing.Any
+    _cplogging: _typing.Any
+    _cpreqbody: _typing.Any
+    _cprequest: _typing.Any
+    _cptools: _typing.Any
+    _cptree: _typing.Any
+    _cpwsgi: _typing.Any
+    lib: _typing.Any
+    wsgiserver: _typing.Any
+else:  # type checkers would take any name at all for one of ours
     __getattr__ = module_aliases.attribute

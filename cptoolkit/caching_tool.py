@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
+from cptoolkit import middleware
 from cptoolkit.context import current
 from cptoolkit.hooks import Hook
-from cptoolkit.layer_tool import LayerTool, take
+from cptoolkit.layer_tool import LayerClass, LayerTool, take
 from cptoolkit.middleware import fields
+from cptoolkit.toolbox import P
 
 if TYPE_CHECKING:
     from cptoolkit.application import Application
@@ -22,7 +24,7 @@ AFTER_PRIORITY = 100
 """At before_finalize: after tools that change the answer, so that it is kept as it is sent."""
 
 
-class CachingTool(LayerTool):
+class CachingTool(LayerTool[P]):
     """``tools.caching``: the cache, between the hooks before the page handler and the handler.
 
     Each application has a cache of its own for each set of options. A request that another tool
@@ -30,8 +32,8 @@ class CachingTool(LayerTool):
     ``request.cached`` and ``request.cacheable`` tell what has been found.
     """
 
-    def __init__(self) -> None:
-        super().__init__("before_handler", "Cache", None, PRIORITY, AFTER_PRIORITY)
+    def __init__(self, layer: LayerClass[P] = lambda: middleware.Cache) -> None:  # type: ignore[assignment]
+        super().__init__("before_handler", layer, None, PRIORITY, AFTER_PRIORITY)
         self.caches: WeakSet[Cache] = WeakSet()
         """The caches of all applications."""
 
@@ -50,8 +52,8 @@ class CachingTool(LayerTool):
             if request.handler is None:
                 return
             answer = cache.before(request)
-            request.cached = answer is not None  # type: ignore[attr-defined]
-            request.cacheable = cache.awaits(request)  # type: ignore[attr-defined]
+            request.cached = answer is not None
+            request.cacheable = cache.awaits(request)
             if answer is not None:
                 if not response.stream:
                     # It is added when the response is finalized, faster than it is checked.

@@ -64,6 +64,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "lib.xmlrpcutil": ("xmlrpc",),
     "test": ("testing",),
     "test.helper": ("testing.cp_web_case",),
+    "test.helper.webtest": ("testing.web_case", "testing.failures"),
     "test.webtest": ("testing.web_case", "testing.failures"),
     "wsgiserver": ("wsgi_server",),
     "wsgiserver.ssl_builtin": ("wsgi_server",),
@@ -72,8 +73,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """CherryPy's module names, and the modules in which their contents are now; of a name that is in
 several of them the first counts."""
 
-ATTRIBUTES: dict[str, str] = {"_buslog": "site._log_engine"}
-"""Further names of the package ``cherrypy`` itself, and where they are now."""
+ATTRIBUTES: dict[str, str] = {"_buslog": "site._log_engine", "session": "context.session"}
+"""Further names of the package ``cherrypy`` itself, and where they are now. Programs delete the
+session to have another one made: that leaves them this one."""
 
 LEFT_OUT: dict[str, str] = {
     "_cpmodpy": "mod_python is no more: have mod_wsgi serve cptoolkit.tree, a WSGI application",
@@ -89,6 +91,8 @@ LEFT_OUT: dict[str, str] = {
     "process.servers.FlupSCGIServer": "set server.protocol to 'scgi'",
     "process.win32": "Windows' services and console events are not served",
     "scaffold": "begin with python -m cptoolkit.tutorial.tut11_organize_my_code",
+    "test.helper.CPProcess": "start the program by subprocess, and stop it by a signal",
+    "test.helper.testmain": "run the tests by pytest or by python -m unittest",
     "wsgiserver.HTTPConnection": "connections are made by cptoolkit.servers.Server alone",
     "wsgiserver.HTTPRequest": "requests are read by cptoolkit.servers.Server alone; what it refuses"
     " is among cptoolkit.servers.Options",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cptoolkit.http.request import Request
     from cptoolkit.http.response import Response
+    from cptoolkit.middleware.sessions.session import Session
 
 current: ContextVar[tuple[Request, Response]] = ContextVar("cptoolkit.serving")
 """The exchange in progress. Read it through :data:`serving` unless every nanosecond counts."""
@@ -177,7 +178,7 @@ def _current_response() -> Any:
 
 request: Request = Proxy("request", _current_request)  # type: ignore[assignment]
 response: Response = Proxy("response", _current_response)  # type: ignore[assignment]
-session: Any = Proxy("session", _session)
+session: Session = Proxy("session", _session)  # type: ignore[assignment]
 
 
 class ThreadData(local):

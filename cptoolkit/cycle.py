@@ -19,6 +19,7 @@ from cptoolkit.http.errors import HTTPError, HTTPRedirect, InternalRedirect
 from cptoolkit.http.foreign_errors import adopted
 
 if TYPE_CHECKING:
+    from cptoolkit.hooks import HookPoint
     from cptoolkit.http.request import Request
     from cptoolkit.http.response import Response
 
@@ -42,7 +43,7 @@ def respond(request: Request, response: Response) -> None:
         response.drop_body()
 
 
-def run_hooks(request: Request, point: str) -> None:
+def run_hooks(request: Request, point: HookPoint) -> None:
     """Run the hooks of a point: those of the plan, or of the request if it has its own."""
     own = request._hooks
     if own is not None:
@@ -126,11 +127,16 @@ def _answer_with(error: Exception, request: Request, response: Response) -> bool
 
 def _answer_error(request: Request, response: Response) -> None:
     if request.plan is None:
+        app = request.app
+        assert app is not None
         # Without config there is no tool that would log it.
-        assert request.app is not None
-        request.app.log(
-            "the config of this path is wrong, or its dispatcher", "HTTP", traceback=True
-        )
+        what = f"the config or the dispatcher of {request.path_info!r} has failed"
+        app.log(what, "HTTP", traceback=True)
+        # Nor has anything told the request what its error page may show.
+        key = "request.show_tracebacks"
+        shown = app.find_config(request.path_info, key, app.global_config.get(key))
+        if shown is not None:
+            request.show_tracebacks = shown
     response.drop_body()
     try:
         run_hooks(request, "before_error_response")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from cptoolkit.context import current
 from cptoolkit.dispatch import PUNCTUATION, Dispatcher, step
 
 F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any] | staticmethod[Any, Any]")
+C = TypeVar("C", bound=type)
 
 
 @overload
@@ -72,7 +73,16 @@ def _aliases(alias: str | Iterable[str] | None) -> list[str]:
     return aliases
 
 
-def popargs(*names: str, handler: Any = None) -> Callable[..., Any]:
+class PathTaker(Protocol):
+    """What decorates a class, and takes segments off a path as its ``_cp_dispatch``."""
+
+    @overload
+    def __call__(self, target: C, /) -> C: ...
+    @overload
+    def __call__(self, target: Any, vpath: list[str], /) -> Any: ...
+
+
+def popargs(*names: str, handler: Any = None) -> PathTaker:
     """Take segments off the path and give them to page handlers by name (reference, 5.2.2).
 
     What it returns decorates a class, or is its ``_cp_dispatch``.

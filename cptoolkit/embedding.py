@@ -22,7 +22,16 @@ from cptoolkit.process.plugins import Monitor
 from cptoolkit.process.wspbus import StartFailure, State
 from cptoolkit.site import config, engine, log, server
 
-__all__ = ["MAIN_INTERVAL", "HostLog", "StartFailure", "embed", "publish_main", "start", "stop"]
+__all__ = [
+    "MAIN_INTERVAL",
+    "HostLog",
+    "StartFailure",
+    "embed",
+    "engine",
+    "publish_main",
+    "start",
+    "stop",
+]
 
 MAIN_INTERVAL = 0.1
 """Seconds between publications on ``main``, those of ``engine.block()``."""

@@ -18,7 +18,7 @@ from cptoolkit.http.headers import RequestHeaders
 from cptoolkit.http.response import EncodingIterator, Response
 from cptoolkit.middleware import bodies
 from cptoolkit.middleware.accept import choose
-from cptoolkit.toolbox import Tool
+from cptoolkit.toolbox import P, Tool
 from cptoolkit.urls import url as absolute_url
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def encode(
     response.add_charset = add_charset
 
 
-class EncodeTool(Tool):
+class EncodeTool(Tool[P]):
     """``tools.encode``: on by default, so its options become part of the plan, not a hook."""
 
     def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
@@ -69,17 +69,25 @@ class EncodeTool(Tool):
         plan.response_attributes["add_charset"] = False
 
 
-def decode(encoding: str | Sequence[str] | None = None, default_encoding: str = "utf-8") -> None:
+def decode(
+    encoding: str | Sequence[str] | None = None,
+    default_encoding: str | Sequence[str] | None = "utf-8",
+) -> None:
     """Say which encodings a body is tried with.
 
     :param encoding: the one, or those in turn, whatever the client says; None to believe it.
-    :param default_encoding: what is tried last.
+    :param default_encoding: the one, or those in turn, that are tried last.
     """
     body = current.get()[0].body
     if encoding is not None:
-        body.attempt_charsets = [encoding] if isinstance(encoding, str) else list(encoding)
-    elif default_encoding not in body.attempt_charsets:
-        body.attempt_charsets = [*body.attempt_charsets, default_encoding]
+        body.attempt_charsets = _row(encoding)
+    elif default_encoding:
+        tried = body.attempt_charsets
+        body.attempt_charsets = [*tried, *(e for e in _row(default_encoding) if e not in tried)]
+
+
+def _row(encodings: str | Sequence[str]) -> list[str]:
+    return [encodings] if isinstance(encodings, str) else list(encodings)
 
 
 def flatten() -> None:
@@ -163,7 +171,8 @@ _encode_json = json.JSONEncoder(allow_nan=False).encode
 
 def json_handler(*args: Any, **kwargs: Any) -> bytes:
     """Call the page handler and encode what it returns as JSON."""
-    value = current.get()[0]._json_inner_handler(*args, **kwargs)
+    request: Any = current.get()[0]
+    value = request._json_inner_handler(*args, **kwargs)
     return _encode_json(value).encode()
 
 
@@ -260,7 +269,9 @@ def _converter(kind: Any) -> Callable[[Any], Any] | None:
 def _boolean(text: Any) -> bool:
     word = str(text).lower()
     if word not in TRUE and word not in FALSE:
-        raise ValueError(f"invalid literal for bool(): {text!r}")
+        raise ValueError(
+            f"a truth value is one of true, yes, on, 1, false, no, off, 0, got {text!r}"
+        )
     return word in TRUE
 
 

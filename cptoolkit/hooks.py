@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, SupportsIndex
+from typing import Any, Literal, SupportsIndex, get_args
 
 from cptoolkit.configuration import generation
 from cptoolkit.middleware.nearest import did_you_mean
 
-HOOKPOINTS = (
+HookPoint = Literal[
     "on_start_resource",
     "before_request_body",
     "before_handler",
@@ -18,7 +18,10 @@ HOOKPOINTS = (
     "on_end_request",
     "before_error_response",
     "after_error_response",
-)
+]
+"""The name of a point, for type checkers."""
+
+HOOKPOINTS: tuple[HookPoint, ...] = get_args(HookPoint)
 """The points, in the order in which a request meets them; the last two only after an error."""
 
 DEFAULT_PRIORITY = 50
@@ -74,7 +77,7 @@ class HookMap(dict[str, list[Hook]]):
 
     def attach(
         self,
-        point: str,
+        point: HookPoint,
         callback: Callable[..., Any],
         failsafe: bool | None = None,
         priority: float | None = None,
@@ -86,7 +89,7 @@ class HookMap(dict[str, list[Hook]]):
         """
         self.at(point).append(Hook(callback, failsafe, priority, **kwargs))
 
-    def at(self, point: str) -> list[Hook]:
+    def at(self, point: HookPoint) -> list[Hook]:
         """The hooks of one point.
 
         :raises ValueError: if there is no such hook point; names the nearest one.
@@ -96,11 +99,11 @@ class HookMap(dict[str, list[Hook]]):
         except KeyError:
             raise ValueError(unknown_point(point, self)) from None
 
-    def ordered(self, point: str) -> list[Hook]:
+    def ordered(self, point: HookPoint) -> list[Hook]:
         """The hooks of one point in the order in which they run."""
         return sorted(self[point])
 
-    def run(self, point: str) -> None:
+    def run(self, point: HookPoint) -> None:
         """Run the hooks of one point."""
         run(sorted(self.at(point)))
 
@@ -164,7 +167,7 @@ def _run_failsafe(hooks: Iterable[Hook]) -> None:
                 # The first failure is the one to answer with; the others must not be lost.
                 app = serving.request.app
                 if app is not None:
-                    app.log("a failsafe hook failed too", "HOOKS", traceback=True)
+                    app.log(f"the failsafe hook {hook!r} failed too", "HOOKS", traceback=True)
 
 
 def unknown_point(point: str, known: Iterable[str] = HOOKPOINTS) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate
 
-from cptoolkit import middleware
 from cptoolkit.context import current
-from cptoolkit.hooks import Hook
+from cptoolkit.hooks import Hook, HookPoint
 from cptoolkit.middleware import fields
 from cptoolkit.middleware.layer import Layer
-from cptoolkit.toolbox import Tool
+from cptoolkit.toolbox import P, Tool
 
 if TYPE_CHECKING:
     import webob
@@ -26,7 +25,13 @@ MOST_LAYERS = 100
 """Layers kept per tool and application; past that the oldest go, for options that never repeat."""
 
 
-class LayerTool(Tool):
+LayerClass = (
+    Callable[Concatenate[Any, P], Layer] | Callable[[], Callable[Concatenate[Any, P], Layer]]
+)
+"""A layer's class, or what gives it; the former said by what the class is called with."""
+
+
+class LayerTool(Tool[P]):
     """A layer at a place on the timeline of hooks (reference, 7.2.1).
 
     The layer is made once for each set of options that an application's config has for it, and
@@ -34,8 +39,9 @@ class LayerTool(Tool):
     tool, ``after`` at before_finalize, ``finish`` at on_end_request: so a hook of the user's that
     comes earlier on the timeline, an authentication say, comes before the layer too.
 
-    :param layer: the class, or the name under which ``cptoolkit.middleware`` has it, from where it
-        is imported once it is needed.
+    To type checkers its options are those of the layer's constructor.
+
+    :param layer: the class, or a function that gives it once it is needed.
     :param after_priority: the priority at before_finalize, if not that of ``before``.
     :param positional: the names of the options that :meth:`act` takes by their place; without
         any those of the layer in their order.
@@ -44,15 +50,15 @@ class LayerTool(Tool):
 
     def __init__(
         self,
-        point: str,
-        layer: type[Layer] | str,
+        point: HookPoint,
+        layer: LayerClass[P],
         name: str | None = None,
         priority: float = 50,
         after_priority: float | None = None,
         on_errors: bool = False,
         positional: Sequence[str] = (),
     ) -> None:
-        self._layer = layer
+        self._layer: Any = layer
         super().__init__(point, self.act, name, priority)
         self.positional = positional
         self.after_priority = after_priority
@@ -61,10 +67,10 @@ class LayerTool(Tool):
     @property
     def layer(self) -> type[Layer]:
         """The class of the layer."""
-        layer = self._layer
-        if isinstance(layer, str):
-            layer = getattr(middleware, layer)
-            object.__setattr__(self, "_layer", layer)  # nothing that config is made of changes
+        if not isinstance(self._layer, type):
+            # Nothing that config is made of changes.
+            object.__setattr__(self, "_layer", self._layer())
+        layer: type[Layer] = self._layer
         return layer
 
     def act(self, *args: Any, **options: Any) -> bool:
@@ -162,7 +168,7 @@ class LayerTool(Tool):
         return layer
 
 
-class HandlerLayerTool(LayerTool):
+class HandlerLayerTool(LayerTool[P]):
     """A layer that goes around the page handler, and not around hooks.
 
     A subclass says in :meth:`call` how the handler is called.

@@ -35,7 +35,7 @@ def set_vary_header(response: webob.Response, header_name: str) -> None:
     add_vary(response.headerlist, header_name)
 
 
-def is_iterator(value: object) -> bool:
+def is_iterator(value: Any) -> bool:
     """Whether a value is an iterator: a generator, or what gives itself when iterated over."""
     return isgenerator(value) or (hasattr(value, "__iter__") and iter(value) is value)
 

@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.middleware.nearest import did_you_mean
@@ -100,7 +100,10 @@ class PackageAliasFinder:
             raise ModuleNotFoundError(message, name=fullname) from None
         if known is None:
             return None
-        return ModuleSpec(fullname, SameModule(f"{PACKAGE}{dot}{name}"))
+        spec = ModuleSpec(fullname, SameModule(f"{PACKAGE}{dot}{name}"), origin=known.origin)
+        # python -m looks there whether it is a package.
+        spec.submodule_search_locations = known.submodule_search_locations
+        return spec
 
 
 class SameModule(Loader):
@@ -118,6 +121,15 @@ class SameModule(Loader):
         # The import machinery has put in its spec for the alias. A module's spec tells where it is
         # from, to reload() and pickle for instance, and stays that of its real name.
         module.__spec__ = self._spec
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """What ``python -m`` runs, under either name."""
+        from importlib.util import find_spec  # not above: see PackageAliasFinder
+
+        spec = find_spec(self.name)
+        get_code = getattr(spec and spec.loader, "get_code", None)
+        code: CodeType | None = get_code and get_code(self.name)
+        return code
 
 
 class _AliasLoader(SameModule):

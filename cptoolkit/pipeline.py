@@ -63,7 +63,7 @@ class Use:
             raise TypeError(f"{self!r}: expected a WSGI application to come of it, got {made!r}")
         if self.at == "/":
             return made  # type: ignore[no-any-return]
-        return At(app, prefix=self.at, below=made)
+        return At(app, prefix=self.at, below=made)  # pyright: ignore[reportArgumentType]
 
     def __repr__(self) -> str:
         at = [] if self.at == "/" else [f"at={self.at!r}"]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.configuration import ObservedDict, generation
-from cptoolkit.hooks import Hook, common_hooks, unknown_point
+from cptoolkit.hooks import Hook, HookPoint, common_hooks, unknown_point
 from cptoolkit.python_values import attributes
+from cptoolkit.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from cptoolkit.application import Application
@@ -60,6 +61,10 @@ class Plan:
             "hooks": self._hooks_entry,
             "error_page": self._error_page_entry,
         }
+        for namespace, handler in app.request_class.namespaces.items():
+            if isinstance(handler, Toolbox) and namespace not in app.toolboxes:
+                app.toolboxes[namespace] = handler  # the older place for them
+
         custom: dict[str, NamespaceEntries] = {}
         for key, value in config.items():
             namespace, dot, name = key.partition(".")
@@ -101,11 +106,11 @@ class Plan:
         )
         """Whether requests need nothing from :meth:`apply`."""
 
-    def attach(self, point: str, hook: Hook) -> None:
+    def attach(self, point: HookPoint, hook: Hook) -> None:
         """Add a hook: for tools, while the plan is made."""
         self.hooks.at(point).append(hook)
 
-    def ordered(self, point: str) -> tuple[Hook, ...]:
+    def ordered(self, point: HookPoint) -> tuple[Hook, ...]:
         """The hooks of a point in the order in which they run."""
         return tuple(self.hooks.ordered(point))
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from cptoolkit import site
 from cptoolkit.decorators import expose
 from cptoolkit.http.errors import NotFound
+from cptoolkit.middleware.bodies import close
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -164,5 +165,4 @@ def _closing(body: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from body
     finally:
-        if hasattr(body, "close"):
-            body.close()
+        close(body)

@@ -8,12 +8,13 @@ there, in sessions for instance.
 from __future__ import annotations
 
 import io
+import marshal
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
+from importlib.util import MAGIC_NUMBER, find_spec
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -25,7 +26,8 @@ class NoSuchProgram(Exception):
 
 
 def run_script(path: str, arguments: Sequence[str]) -> None:
-    """Run a file with any name, or a folder or zip archive that has a ``__main__.py``.
+    """Run a file with any name, compiled or not, or a folder or zip archive that has a
+    ``__main__.py``.
 
     What the program raises, SystemExit included, travels on.
 
@@ -48,7 +50,11 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
     _begin(path, folder, arguments)
     absolute = os.path.abspath(path)
     with io.open_code(absolute) as file:
-        code = compile(file.read(), absolute, "exec", dont_inherit=True)
+        content = file.read()
+    if content.startswith(MAGIC_NUMBER):  # a .pyc: four words, then the code (PEP 552)
+        code = marshal.loads(content[16:])
+    else:
+        code = compile(content, absolute, "exec", dont_inherit=True)
     _run(code, __file__=absolute, __spec__=None, __package__=None)
 
 
@@ -65,6 +71,8 @@ def run_module(name: str, arguments: Sequence[str]) -> None:
         spec = find_spec(name)
         if spec is not None and spec.submodule_search_locations is not None:
             spec = find_spec(f"{name}.__main__")
+            if spec is None:
+                raise NoSuchProgram(f"{name} is a package without a __main__ module to run")
     except ModuleNotFoundError as error:
         raise NoSuchProgram(f"there is no module {name!r}: {error}") from error
     if spec is None:

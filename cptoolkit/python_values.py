@@ -117,7 +117,10 @@ def _build(node: ast.expr) -> Any:
         case ast.Subscript(value=parent, slice=index):
             return _build(parent)[_index(index)]
         case ast.Call(func=function, args=args, keywords=keywords):
-            named = _dict([_keyword(k) for k in keywords], [k.value for k in keywords])
+            # Python refuses a name that comes twice. CherryPy, and so config files, may have one
+            # among the ** that gives way to the one that is spelt out.
+            ordered = sorted(keywords, key=lambda keyword: keyword.arg is not None)
+            named = _dict([_keyword(k) for k in ordered], [k.value for k in ordered])
             return _build(function)(*_items(args), **named)
         case ast.UnaryOp(op=op, operand=operand):
             return _UNARY[type(op)](_build(operand))

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cptoolkit.context import current
 from cptoolkit.hooks import Hook
-from cptoolkit.layer_tool import LayerTool
+from cptoolkit.layer_tool import LayerClass, LayerTool
+from cptoolkit.toolbox import P
 
 if TYPE_CHECKING:
     from cptoolkit.middleware.response_headers import ResponseHeaders
     from cptoolkit.plan import Plan
 
 
-class ResponseHeadersTool(LayerTool):
+class ResponseHeadersTool(LayerTool[P]):
     """Sets the fields when the resource begins, in place of such as ``text/html`` that stand
     there already; and at before_finalize once more, on a response that another layer has put in
     the place of that one.
     """
 
-    def __init__(self) -> None:
-        super().__init__("on_start_resource", "ResponseHeaders")
+    def __init__(self, layer: LayerClass[P]) -> None:
+        super().__init__("on_start_resource", layer)
 
     def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
         super().compile_hooks(plan, options)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cptoolkit import middleware
 from cptoolkit.context import current
 from cptoolkit.http.errors import NotFound
-from cptoolkit.layer_tool import LayerTool
+from cptoolkit.layer_tool import LayerClass, LayerTool
+from cptoolkit.toolbox import P
 
 
-class SessionAuthTool(LayerTool):
+class SessionAuthTool(LayerTool[P]):
     """The layer :class:`~cptoolkit.middleware.SessionAuth` as a tool."""
 
-    def __init__(self) -> None:
-        super().__init__("before_request_body", "SessionAuth", priority=60)
+    def __init__(self, layer: LayerClass[P] = lambda: middleware.SessionAuth) -> None:  # type: ignore[assignment]
+        super().__init__("before_request_body", layer, priority=60)
 
     def handler(self, **options: Any) -> Callable[..., Any]:
         """A page handler that is this tool: its ``do_login``, ``do_logout`` and ``login_screen``.

@@ -22,7 +22,7 @@ def init(**options: Any) -> None:
 
     request = current.get()[0]
     assert request.app is not None
-    tools.sessions.made(request.app, options).before(request)  # type: ignore[attr-defined]
+    tools.sessions.made(request.app, options).before(request)
 
 
 def save() -> None:

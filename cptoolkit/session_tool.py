@@ -2,39 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
+from cptoolkit import middleware
 from cptoolkit.context import current, serving
 from cptoolkit.hooks import Hook
-from cptoolkit.layer_tool import LayerTool
+from cptoolkit.layer_tool import LayerClass, LayerTool
+from cptoolkit.middleware.nearest import did_you_mean
+from cptoolkit.toolbox import GENERAL_OPTIONS, F, P
 
 if TYPE_CHECKING:
+    from cptoolkit.application import Application
+    from cptoolkit.http.request import Request
+    from cptoolkit.middleware.layer import Layer
     from cptoolkit.plan import Plan
 
 SAVE_PRIORITY = 90
 """Late at before_finalize, so that hooks there can still use the session."""
 
 
-class SessionsTool(LayerTool):
+class SessionsTool(LayerTool[P]):
     """Gives page handlers ``cptoolkit.session``.
 
     Options that the layer does not know are those of the storage class.
     """
 
-    def __init__(self) -> None:
-        super().__init__("before_request_body", "Sessions", after_priority=SAVE_PRIORITY)
+    def __init__(self, layer: LayerClass[P] = lambda: middleware.Sessions) -> None:  # type: ignore[assignment]
+        super().__init__("before_request_body", layer, after_priority=SAVE_PRIORITY)
+
+    leave_out: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """What takes away those options that the storage class lacks; None where they are an error."""
 
     def options(self) -> None:  # type: ignore[override]
         """Any: which ones there are depends on the storage class, and the layer checks them."""
+
+    def _decorator(self, options: Mapping[str, Any]) -> Callable[[F], F]:
+        # A storage class of one's own may know any name, but what looks like another misspelt.
+        if "storage_class" not in options:
+            from cptoolkit.middleware.sessions.storage_options import StorageOptions
+
+            known = {*self.layer.option_names(), *StorageOptions.option_names(), *GENERAL_OPTIONS}
+            for name in options.keys() - known:
+                if near := did_you_mean(name, known):
+                    raise TypeError(f"the tool {self._name!r} has no option {name!r}{near}")
+        return super()._decorator(options)
+
+    def made(self, app: Application, options: dict[str, Any]) -> Layer:
+        if self.leave_out is not None:
+            options = self.leave_out(options)
+        return super().made(app, options)
 
     def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
         options = dict(options)
         priority = options.pop("priority", None)
         layer = self.made(plan.app, options)
+        name = layer.name  # type: ignore[attr-defined]
         begin, save, close = layer.before, layer.after, layer.finish
 
         def before() -> None:
-            begin(current.get()[0])
+            request = current.get()[0]
+            if "cookie" in vars(request):
+                _heed_jar(request, name)
+            begin(request)
 
         def after() -> None:
             request, response = current.get()
@@ -62,3 +94,22 @@ class SessionsTool(LayerTool):
     def regenerate(self) -> None:
         """Go on under a new id with the same data: at login."""
         serving.session.regenerate()
+
+
+def _heed_jar(request: Request, name: str) -> None:
+    """Have the session's cookie be what hooks have made of it in ``request.cookie``.
+
+    An API takes the id from a header field of its own that way, for clients without cookies.
+    """
+    sent = SimpleCookie()
+    with suppress(CookieError):
+        sent.load(request.environ.get("HTTP_COOKIE", ""))
+    jar = request.cookie
+    # Where nothing has been changed the field stays, as it may have what no jar can read.
+    if _value(jar, name) != _value(sent, name):
+        request.environ["HTTP_COOKIE"] = "; ".join(f"{m.key}={m.coded_value}" for m in jar.values())
+
+
+def _value(jar: SimpleCookie, name: str) -> str | None:
+    morsel = jar.get(name)
+    return None if morsel is None else morsel.value

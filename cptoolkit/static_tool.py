@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cptoolkit.context import current
 from cptoolkit.http.errors import NotFound
-from cptoolkit.layer_tool import LayerTool
-
-if TYPE_CHECKING:
-    from cptoolkit.middleware.files.base import Static
+from cptoolkit.layer_tool import LayerClass, LayerTool
+from cptoolkit.toolbox import P
 
 
-class StaticTool(LayerTool):
+class StaticTool(LayerTool[P]):
     """A layer for files as a tool: it answers in place of the page handler where it has a file.
 
     :param positional: the names of the options that :meth:`handler` and :meth:`act` take by their
         place.
     """
 
-    def __init__(self, layer: type[Static] | str, positional: Sequence[str] = ()) -> None:
+    def __init__(self, layer: LayerClass[P], positional: Sequence[str] = ()) -> None:
         super().__init__("before_handler", layer, positional=positional)
 
     def handler(self, *args: Any, **options: Any) -> Callable[..., Any]:

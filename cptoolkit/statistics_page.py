@@ -31,9 +31,7 @@ class StatsTool(LayerTool):
     """The layer :class:`~cptoolkit.middleware.Stats` as a tool that counts, and shows nothing."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "on_start_resource", "Stats", priority=0, after_priority=100, on_errors=True
-        )
+        super().__init__("on_start_resource", Stats, priority=0, after_priority=100, on_errors=True)
 
     def made(self, app: Application, options: dict[str, Any]) -> Layer:
         """The layer with these options; without a ``path`` it has no page."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cptoolkit.context import current
 from cptoolkit.layer_tool import HandlerLayerTool
 from cptoolkit.middleware import bodies
+from cptoolkit.toolbox import P
 
 if TYPE_CHECKING:
     from cptoolkit.http.request import Request
@@ -20,7 +21,7 @@ Outcome = tuple[Any, "Exception | None"]
 """What a page handler has returned, or raised."""
 
 
-class TimeoutTool(HandlerLayerTool):
+class TimeoutTool(HandlerLayerTool[P]):
     """Call the page handler as :class:`~cptoolkit.middleware.timeout.Timeout` does.
 
     It runs in a thread of its own, on a response of its own that becomes the real one when it is

@@ -9,15 +9,23 @@ from __future__ import annotations
 import builtins
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cptoolkit.configuration import generation
 from cptoolkit.context import serving
-from cptoolkit.hooks import DEFAULT_PRIORITY, HOOKPOINTS, Hook, unknown_point
+from cptoolkit.hooks import DEFAULT_PRIORITY, HOOKPOINTS, Hook, HookPoint, unknown_point
 from cptoolkit.middleware.nearest import did_you_mean
 
 if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
     from cptoolkit.plan import Plan
+
+    P = ParamSpec("P", default=...)
+else:
+    from typing import ParamSpec
+
+    P = ParamSpec("P")  # which can have a default from Python 3.13 on
 
 F = TypeVar("F", bound=Callable[..., Any] | type)
 
@@ -25,8 +33,10 @@ GENERAL_OPTIONS = frozenset({"debug", "on", "priority"})
 """Options that every tool has beside those of its own function."""
 
 
-class Tool:
+class Tool(Generic[P]):
     """A function that runs at a hook point, wherever config turns it on.
+
+    To type checkers its options are the parameters of the function.
 
     :param point: the hook point; None for a tool that is no hook.
     :param callable: the function; its parameters are the tool's options.
@@ -40,8 +50,8 @@ class Tool:
 
     def __init__(
         self,
-        point: str | None,
-        callable: Callable[..., Any],
+        point: HookPoint | None,
+        callable: Callable[P, Any],
         name: str | None = None,
         priority: float = DEFAULT_PRIORITY,
     ) -> None:
@@ -49,8 +59,8 @@ class Tool:
             raise ValueError(unknown_point(point))
         if not builtins.callable(callable):
             raise TypeError(f"a tool must be made of a callable, got {callable!r}")
-        self._point = point
-        self.callable = callable
+        self._point: HookPoint | None = point
+        self.callable: Callable[..., Any] = callable
         self._name = name
         self._priority = priority
         self.__doc__ = getattr(callable, "__doc__", None)
@@ -81,17 +91,39 @@ class Tool:
         """The tool's options and their defaults, or None if it takes any."""
         return signature_options(self.callable)
 
-    def __call__(self, *args: Any, **options: Any) -> Callable[[F], F]:
-        """Turn the tool on for a page handler or a class, as a decorator.
+    if TYPE_CHECKING:  # between *args: P.args and **options: P.kwargs nothing may stand (PEP 612)
 
-        :raises TypeError: if given positional arguments, or options that the tool lacks, or
-            used without parentheses.
-        """
-        if args:
-            hint = "keyword arguments only"
-            if len(args) == 1 and not options and callable(args[0]):
-                hint = f"parentheses: write @{self.namespace}.{self._name}()"
-            raise TypeError(f"the decorator of the tool {self._name!r} takes {hint}")
+        def __call__(
+            self,
+            on: bool = True,
+            priority: float | None = None,
+            debug: bool = False,
+            *args: P.args,
+            **options: P.kwargs,
+        ) -> Callable[[F], F]:
+            """Turn the tool on for a page handler or a class, as a decorator.
+
+            :raises TypeError: if given positional arguments, or options that the tool lacks, or
+                used without parentheses.
+            """
+            return self._decorator(options)
+
+    else:
+
+        def __call__(self, *args: Any, **options: Any) -> Callable[[F], F]:
+            """Turn the tool on for a page handler or a class, as a decorator.
+
+            :raises TypeError: if given positional arguments, or options that the tool lacks, or
+                used without parentheses.
+            """
+            if args:
+                hint = "keyword arguments only"
+                if len(args) == 1 and not options and callable(args[0]):
+                    hint = f"parentheses: write @{self.namespace}.{self._name}()"
+                raise TypeError(f"the decorator of the tool {self._name!r} takes {hint}")
+            return self._decorator(options)
+
+    def _decorator(self, options: Mapping[str, Any]) -> Callable[[F], F]:
         try:
             self.check(options)
         except ValueError as error:
@@ -198,14 +230,17 @@ def signature_options(function: Callable[..., Any]) -> Mapping[str, Any] | None:
     }
 
 
-class HandlerTool(Tool):
+class HandlerTool(Tool[P]):
     """A tool that may answer in place of the page handler.
 
     Its function returns True when it has, and the page handler is not called then.
     """
 
     def __init__(
-        self, callable: Callable[..., Any], name: str | None = None, point: str = "before_handler"
+        self,
+        callable: Callable[P, Any],
+        name: str | None = None,
+        point: HookPoint = "before_handler",
     ) -> None:
         super().__init__(point, callable, name)
 
@@ -242,15 +277,15 @@ class HandlerWrapperTool(Tool):
     def __init__(
         self,
         newhandler: Callable[..., Any],
-        point: str = "before_handler",
+        point: HookPoint = "before_handler",
         name: str | None = None,
         priority: float = DEFAULT_PRIORITY,
     ) -> None:
         super().__init__(point, self.wrap, name, priority)
         self.newhandler = newhandler
 
-    def options(self) -> Mapping[str, Any]:
-        return {}
+    def options(self) -> None:
+        """Any: the new handler looks for them in ``request.config``, if it has some."""
 
     def wrap(self, *args: Any, **kwargs: Any) -> None:
         """Put the new handler in front of the page handler of the current request."""
@@ -263,10 +298,10 @@ class HandlerWrapperTool(Tool):
         request.handler = outer
 
 
-class ErrorTool(Tool):
+class ErrorTool(Tool[P]):
     """A tool that makes the answer after an unexpected exception (``request.error_response``)."""
 
-    def __init__(self, callable: Callable[..., Any], name: str | None = None) -> None:
+    def __init__(self, callable: Callable[P, Any], name: str | None = None) -> None:
         super().__init__(None, callable, name)
 
     def compile_hooks(self, plan: Plan, options: dict[str, Any]) -> None:
@@ -274,8 +309,20 @@ class ErrorTool(Tool):
         plan.request_attributes["error_response"] = Hook(self.callable, **options).call
 
 
+class _SetUpAlone:
+    """Stands for what is no Tool, but attaches itself to each request by a ``_setup``."""
+
+    def __init__(self, foreign: Any) -> None:
+        self._setup = foreign._setup
+
+    def compile(self, plan: Plan, options: dict[str, Any]) -> None:
+        plan.setups.append(self._setup)
+
+
 class Toolbox:
     """Tools by name, and the config namespace that turns them on.
+
+    Type checkers know the tools that a subclass sets in its ``__init__``, no others.
 
     :param namespace: the first word of the config entries.
     """
@@ -299,7 +346,7 @@ class Toolbox:
         generation.bump()
 
     def register(
-        self, point: str, name: str | None = None, priority: float = DEFAULT_PRIORITY
+        self, point: HookPoint, name: str | None = None, priority: float = DEFAULT_PRIORITY
     ) -> Callable[[F], F]:
         """Make a function a tool of this box, as a decorator.
 
@@ -321,13 +368,17 @@ class Toolbox:
 
         :raises ValueError: if there is none; names the nearest one.
         """
-        tool = vars(self).get(name)
+        tool: Any = vars(self).get(name)
+        if not isinstance(tool, Tool) and hasattr(type(tool), "_setup"):
+            tool = _SetUpAlone(tool)
         if tool is None or not hasattr(tool, "compile"):
             hint = did_you_mean(name, self.tools())
             raise ValueError(f"there is no tool {name!r} in the toolbox {self.namespace!r}{hint}")
         found: Tool = tool
         return found
 
-    def __getattr__(self, name: str) -> Tool:
-        hint = did_you_mean(name, self.tools())
-        raise AttributeError(f"the toolbox {self.namespace!r} has no tool {name!r}{hint}")
+    if not TYPE_CHECKING:  # type checkers would take any name at all for a tool
+
+        def __getattr__(self, name: str) -> Tool:
+            hint = did_you_mean(name, self.tools())
+            raise AttributeError(f"the toolbox {self.namespace!r} has no tool {name!r}{hint}")

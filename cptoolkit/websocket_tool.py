@@ -7,7 +7,8 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cptoolkit.layer_tool import HandlerLayerTool
+from cptoolkit.layer_tool import HandlerLayerTool, LayerClass
+from cptoolkit.toolbox import P
 
 if TYPE_CHECKING:
     from cptoolkit.http.request import Request
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from cptoolkit.middleware.websocket import WebSocket
 
 
-class WebSocketTool(HandlerLayerTool):
+class WebSocketTool(HandlerLayerTool[P]):
     """Call the page handler as :class:`~cptoolkit.middleware.websocket.WebSocket` does.
 
     The WebSocket, ``request.websocket``, is opened when all hooks up to the handler's turn are
     through, so that a login among them can refuse it. What the handler returns is not sent.
     """
 
-    def __init__(self) -> None:
-        super().__init__("before_handler", "WebSocket")
+    def __init__(self, layer: LayerClass[P]) -> None:
+        super().__init__("before_handler", layer)
 
     def act(self, *args: Any, **options: Any) -> NoReturn:
         """Not for WebSockets, which are opened around a page handler.

@@ -75,7 +75,6 @@ HOMES = {
 }
 """The module of each component."""
 
-__all__ = [*HOMES]
-
 if not TYPE_CHECKING:  # type checkers would take any name at all
+    __all__ = [*HOMES]
     __getattr__ = exports(__name__, HOMES)

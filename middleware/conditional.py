@@ -91,10 +91,10 @@ def range_is_current(
     A tag must be the same and strong; a date must be the very one of ``Last-Modified``, for the
     client means the copy that came with it. Without the field the range counts.
     """
-    field = environ.get("HTTP_IF_RANGE")
-    if field is None:
+    told: str | None = environ.get("HTTP_IF_RANGE")
+    if told is None:
         return True
-    field = field.strip()
+    field = told.strip()
     return bool(field) and field in (etag, last_modified) and not field.startswith("W/")
 
 

@@ -205,7 +205,7 @@ def test_open_toml_file_is_known_by_its_name(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("[global]\nx = =", "app.toml: .*line 2", id="syntax"),
+        pytest.param("[global]\nx = =", "app.toml is not TOML: .*line 2", id="syntax"),
         pytest.param("a = 1", "app.toml: the key 'a' stands outside of any section", id="outside"),
         pytest.param(
             '["/"]\na.b = {python = "1 +"}', r"section \[/\], key 'a.b': .*not a Python", id="value"

@@ -4,6 +4,7 @@ import contextvars
 import threading
 
 import pytest
+from beside import PATIENCE, at_once
 
 import cptoolkit
 from cptoolkit.context import Proxy, current
@@ -18,9 +19,7 @@ class Root:
 def in_thread(function):
     """What a function gives in a thread of its own."""
     results = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join(5)
+    at_once(lambda: results.append(function()))
     return results[0]
 
 
@@ -93,7 +92,7 @@ def test_application_called_by_another_leaves_its_request_alone(app_of):
 
 def test_threads_have_requests_of_their_own(app_of):
     class Meeting:
-        barrier = threading.Barrier(2, timeout=5)
+        barrier = threading.Barrier(2, timeout=PATIENCE)
 
         @cptoolkit.expose
         def default(self, name):
@@ -104,14 +103,9 @@ def test_threads_have_requests_of_their_own(app_of):
 
     client = app_of(Meeting())
     texts = []
-    threads = [
-        threading.Thread(target=lambda name=name: texts.append(client.get(f"/{name}").text))
-        for name in ("one", "two")
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(5)
+    at_once(
+        lambda: texts.append(client.get("/one").text), lambda: texts.append(client.get("/two").text)
+    )
     assert sorted(texts) == ["one", "two"]
 
 

@@ -414,3 +414,13 @@ def test_parameter_that_the_handler_cannot_use_is_a_500(app_of):
 def test_parameter_that_the_handler_lacks_is_a_404_that_names_it(app_of):
     page = app_of(Form()).get("/generate?foo=1", status=404).text
     assert "Unexpected query string parameters: foo" in page
+
+
+@pytest.mark.parametrize("setting", [False, True])
+def test_page_of_a_failed_dispatcher_shows_what_config_lets_it_show(app_of, setting):
+    def fail(path_info):
+        raise LookupError("no such shelf")
+
+    config = {"/": {"request.dispatch": fail, "request.show_tracebacks": setting}}
+    page = app_of(Root(), config).get("/any", status=500)
+    assert ("no such shelf" in page.text) is setting

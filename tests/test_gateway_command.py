@@ -5,18 +5,14 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-import queue
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
-
-PATIENCE = 30  # seconds; only a failure uses them up
+from beside import PATIENCE, Program
 
 SITE = """
 import cptoolkit
@@ -34,42 +30,6 @@ cptoolkit.tree.mount(Root())
 """
 
 
-class Command:
-    """The command, until the test ends."""
-
-    def __init__(self, folder, *words):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "cptoolkit", *words],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._arriving = queue.Queue()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self._arriving.put(line.rstrip())
-        self._arriving.put(None)
-
-    def wait_for(self, text):
-        lines = []
-        while (line := self._arriving.get(timeout=PATIENCE)) is not None:
-            lines.append(line)
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} never came, only {lines}")
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        self.process.stdout.close()
-
-
 @pytest.fixture
 def folder():
     # Not in pytest's folder, whose path may be too long for a socket's.
@@ -82,8 +42,13 @@ def folder():
 
 @pytest.fixture
 def command(folder):
-    with contextlib.ExitStack() as stack:
-        yield lambda *words: stack.enter_context(contextlib.closing(Command(folder, *words)))
+    with contextlib.ExitStack() as programs:
+
+        def start(*words):
+            program = Program([sys.executable, "-m", "cptoolkit", *words], folder)
+            return programs.enter_context(contextlib.closing(program))
+
+        yield start
 
 
 def ask(address, request):

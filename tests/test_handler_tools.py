@@ -126,6 +126,12 @@ def test_decode_tries_the_default_encoding_last(app_of):
     assert app_of(root).post("/", "a=%FF", content_type=FORM).text == "я"
 
 
+def test_decode_tries_several_default_encodings_last(app_of):
+    root = page(lambda a: a, tools.decode(default_encoding=["ascii", "cp1251"]))
+    assert app_of(root).post("/", "a=%C3%A9", content_type=FORM).text == "é"
+    assert app_of(root).post("/", "a=%FF", content_type=FORM).text == "я"
+
+
 def test_form_that_no_encoding_fits_is_400(app_of):
     app_of(page(lambda a: a)).post("/", "a=%FF", content_type=FORM, status=400)
 

@@ -65,6 +65,7 @@ def test_any_other_text_is_a_value_error(text):
         ("1,", (1,)),
         ("[\n1,\n2,\n]", [1, 2]),
         ("dict(a=1, **{'b': 2})", {"a": 1, "b": 2}),
+        ("dict(a=1, **{'a': 2, 'b': 3})", {"a": 1, "b": 3}),
         ("max(*[1, 5], 3)", 5),
         ("datetime.timedelta(days=1, hours=2)", datetime.timedelta(days=1, hours=2)),
         ("os.path.join('a', 'b')", os.path.join("a", "b")),

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from beside import PATIENCE, in_threads
 from webtest import TestApp
 
 import cptoolkit
@@ -302,12 +303,9 @@ def test_lock_can_be_released_in_the_page(app_of):
         other.set_cookie("session_id", cookie)
         other.get("/long")
 
-    thread = threading.Thread(target=long)
-    thread.start()
-    assert inside.wait(20)
-    assert counts(client, 1) == ["3"]
-    done.set()
-    thread.join(20)
+    with in_threads(long, stop=done.set):
+        assert inside.wait(PATIENCE)
+        assert counts(client, 1) == ["3"]
     assert counts(client, 1) == ["4"]
 
 
@@ -357,3 +355,65 @@ def test_session_is_not_there_without_the_tool(app_of):
             return str(hasattr(cptoolkit.serving, "session"))
 
     assert app_of(Root()).get("/").text == "False"
+
+
+# -- the cookie that a hook has changed --------------------------------------------------------
+
+
+class Token:
+    """Takes the id from a header field, as APIs do for clients without cookies."""
+
+    _cp_config = {**ON, "tools.token.on": True}
+
+    @cptoolkit.expose
+    def login(self):
+        cptoolkit.session["user"] = "Ann"
+        return cptoolkit.session.id
+
+    @cptoolkit.expose
+    def index(self):
+        return cptoolkit.session.get("user", "nobody")
+
+
+@pytest.fixture
+def token_client(app_of):
+    @cptoolkit.tools.register("on_start_resource")
+    def token():
+        jar = cptoolkit.request.cookie
+        token = cptoolkit.request.headers.get("X-Token")
+        if token == "none":
+            del jar["session_id"]
+        elif token:
+            jar["session_id"] = token
+
+    yield app_of(Token())
+    del cptoolkit.tools.token
+
+
+def test_id_that_a_hook_puts_into_the_jar_counts(token_client):
+    id = token_client.get("/login").text
+    token_client.reset()
+    assert token_client.get("/").text == "nobody"
+    assert token_client.get("/", headers={"X-Token": id}).text == "Ann"
+
+
+def test_id_that_a_hook_takes_out_of_the_jar_is_none(token_client):
+    token_client.get("/login")
+    assert token_client.get("/", headers={"X-Token": "none"}).text == "nobody"
+
+
+def test_look_into_the_jar_changes_nothing(token_client):
+    id = token_client.get("/login").text
+    token_client.reset()
+    odd = f"a[b]=1; session_id={id}"  # the jar reads no further than the brackets
+    assert token_client.get("/", headers={"Cookie": odd}).text == "Ann"
+
+
+def test_misspelt_option_of_the_decorator_is_told_at_once():
+    with pytest.raises(TypeError, match="'sessions' has no option 'timeot'; did you mean 'timeo"):
+        cptoolkit.tools.sessions(timeot=3)
+
+
+def test_option_of_a_storage_class_that_config_names_may_stand_in_the_decorator():
+    cptoolkit.tools.sessions(flavour="vanilla")
+    cptoolkit.tools.sessions(storage_class=object, timeot=3)

@@ -52,6 +52,15 @@ def mark_of(client, path="/"):
 # -- turned on ------------------------------------------------------------------------------
 
 
+def test_toolbox_may_stand_among_the_namespaces_of_requests(app_of, box):
+    class Request(cptoolkit.Application.request_class):
+        namespaces = {**cptoolkit.Application.request_class.namespaces, "my": box}
+
+    client = app_of(Page(), {"/": {"my.mark.on": True}})
+    client.app.request_class = Request
+    assert mark_of(client) == "default None"
+
+
 def test_tool_is_off_until_it_is_turned_on(client_with):
     assert mark_of(client_with(Page())) is None
 
@@ -357,6 +366,32 @@ def test_handler_wrappers_nest_by_priority(client_with, box):
         setattr(box, name, box_tool)
     config = {"/": {"my.outer.on": True, "my.inner.on": True}}
     assert client_with(Page(), config).get("/").text == "outer(inner(page))"
+
+
+def test_handler_wrapper_looks_for_its_options_in_config(client_with, box):
+    def repeat(inner, *args, **kwargs):
+        return inner(*args, **kwargs) * cptoolkit.request.config["my.repeat.times"]
+
+    box.repeat = HandlerWrapperTool(repeat)
+    config = {"/": {"my.repeat.on": True, "my.repeat.times": 2}}
+    assert client_with(Page(), config).get("/").text == "pagepage"
+
+
+def test_what_has_a_setup_need_not_be_a_tool(client_with, box):
+    class Counting:
+        count = 0
+
+        def _setup(self):
+            cptoolkit.request.hooks.attach("on_end_request", self.count_up)
+
+        def count_up(self):
+            self.count += 1
+
+    box.counting = Counting()
+    client = client_with(Page(), {"/": {"my.counting.on": True}})
+    client.get("/")
+    client.get("/")
+    assert box.counting.count == 2
 
 
 def test_error_tool_answers_after_an_unexpected_exception(client_with, box):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import threading
-import time
+from contextlib import ExitStack
 from contextvars import ContextVar
 
 import pytest
+from beside import PATIENCE, in_threads, wait_until
 
 import cptoolkit
 from cptoolkit.servers import Server
 
 simple_websocket = pytest.importorskip("simple_websocket")
 
-PATIENCE = 10.0
 HANDSHAKE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -71,21 +70,15 @@ class Root:
 @pytest.fixture
 def serve():
     """Return a function that serves the site with a config, and returns the address."""
-    running = []
+    with ExitStack() as running:
 
-    def start(config=None):
-        app = cptoolkit.Application(Root(), "", config)
-        server = Server(app, port=0)
-        server.prepare()
-        thread = threading.Thread(target=server.serve)
-        thread.start()
-        running.append((server, thread))
-        return server.bound_addr
+        def start(config=None, root=Root):
+            server = Server(cptoolkit.Application(root(), "", config), port=0)
+            server.prepare()
+            running.enter_context(in_threads(server.serve, stop=server.stop))
+            return server.bound_addr
 
-    yield start
-    for server, thread in running:
-        server.stop()
-        thread.join(PATIENCE)
+        yield start
 
 
 @pytest.fixture
@@ -120,13 +113,6 @@ def ask(client, text="go"):
     return client.receive(PATIENCE)
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        threading.Event().wait(0.002)
-
-
 def test_handler_talks_over_the_websocket(serve, connect):
     client = connect(serve(), "/echo?prefix=so+", subprotocols=["chat"])
     assert client.subprotocol == "chat"
@@ -144,17 +130,12 @@ def test_config_turns_it_on(serve, connect):
             return cptoolkit.request.websocket.send(cptoolkit.request.websocket.receive())
 
     config = {"/": {"tools.websocket.on": True, "tools.websocket.max_message_size": 5}}
-    server = Server(cptoolkit.Application(Silent(), "", config), port=0)
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    assert ask(connect(server.bound_addr, "/"), "hello") == "hello"
-    client = connect(server.bound_addr, "/")
+    address = serve(config, Silent)
+    assert ask(connect(address, "/"), "hello") == "hello"
+    client = connect(address, "/")
     client.send("too long")
     with pytest.raises(simple_websocket.ConnectionClosed, match="1009"):
         client.receive(PATIENCE)
-    server.stop()
-    thread.join(PATIENCE)
 
 
 def test_conversation_is_in_the_access_log_as_101(serve, connect, caplog):

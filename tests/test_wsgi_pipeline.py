@@ -1,7 +1,8 @@
 """WSGIPipeline: middleware named in config, around an application."""
 
-from threading import Event, Thread
+from threading import Event
 
+from beside import PATIENCE, in_threads
 from webob import Response
 
 from cptoolkit.wsgi_pipeline import WSGIPipeline
@@ -9,19 +10,21 @@ from cptoolkit.wsgi_pipeline import WSGIPipeline
 
 def test_middleware_is_made_once_though_two_threads_want_it_at_once():
     made = []
-    second_is_done = Event()
-    threads = []
+    first_is_inside, second_is_done = Event(), Event()
 
     def factory(app):
         made.append(app)
-        if len(made) == 1:
-            threads.append(Thread(target=lambda: (pipeline.compose(), second_is_done.set())))
-            threads[0].start()
-            assert not second_is_done.wait(0.05)
+        first_is_inside.set()
+        assert not second_is_done.wait(0.05)
         return app
+
+    def second():
+        assert first_is_inside.wait(PATIENCE)
+        pipeline.compose()
+        second_is_done.set()
 
     pipeline = WSGIPipeline(Response("x"))
     pipeline.configure("pipeline", [("slow", factory)])
-    pipeline.compose()
-    threads[0].join()
+    with in_threads(second):
+        pipeline.compose()
     assert len(made) == 1

@@ -84,6 +84,7 @@ class CPWebCase(WebCase):
             running.enter_context(fresh_site())
             address = {"server.socket_host": cls.HOST, "server.socket_port": cls.PORT}
             site.config.update(address)
+            vars(server).update(using_apache=False, using_wsgi=True)  # tests may ask for these
             server.instance = cls.available_servers[cls.default_server] or server.instance
             setup_server()
             cls._failures = ServerFailures()

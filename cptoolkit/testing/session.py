@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import webob
 import webtest
@@ -145,5 +145,4 @@ def _of_tool(app: Application, environ: WSGIEnvironment) -> Sessions | None:
     if not options.pop("on", False):
         return None
     options.pop("priority", None)
-    layer: Sessions = tools.sessions.made(app, options)  # type: ignore[attr-defined]
-    return layer
+    return cast("Sessions", tools.sessions.made(app, options))

@@ -43,12 +43,12 @@ class Tills(cptoolkit.dispatch.Dispatcher):
         super().__call__(path_info)
 
 
-def discount(percent: int) -> None:
+def lower_prices(percent: int) -> None:
     """Lower the prices of what is bought in this request."""
     cptoolkit.serving.discount = percent
 
 
-cptoolkit.tools.discount = cptoolkit.Tool("before_handler", discount)
+discount = cptoolkit.tools.discount = cptoolkit.Tool("before_handler", lower_prices)
 
 
 class Storeroom(Monitor):
@@ -107,7 +107,7 @@ class Shop:
     @cptoolkit.expose
     @cptoolkit.tools.allow(methods="POST")
     @cptoolkit.tools.params()
-    @cptoolkit.tools.discount(percent=10)
+    @discount(percent=10)
     def friends(self, item: list[str]) -> str:
         return self.checkout(item)
 

@@ -75,12 +75,10 @@ def set_told(
 
 def set_site(environ: Environ, changes: Changes, scheme: str | None, host: str) -> None:
     """Take over scheme and host; without a scheme the one that is known stays."""
-    if scheme is None:
-        scheme = changes.get("wsgi.url_scheme") or environ["wsgi.url_scheme"]
-    else:
+    if scheme is not None:
         changes["wsgi.url_scheme"] = scheme
     name, port = split_port(host)
-    usual = DEFAULT_PORTS.get(scheme, "")
+    usual = DEFAULT_PORTS.get(changes.get("wsgi.url_scheme") or environ["wsgi.url_scheme"], "")
     changes["HTTP_HOST"] = name if port == usual else host
     changes["SERVER_NAME"] = name
     changes["SERVER_PORT"] = port or usual

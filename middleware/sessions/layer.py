@@ -22,6 +22,10 @@ from cptoolkit.middleware.sessions.stored import RamSession, StoredSession, para
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from cptoolkit.middleware.sessions.storage_options import StorageOptions as Base
+else:
+    Base = Layer
+
 SESSION = "cptoolkit.session"
 """Where in the environ the session is."""
 
@@ -33,7 +37,7 @@ LAYER = "cptoolkit.sessions"
 
 
 @dataclass(kw_only=True, eq=False)
-class Sessions(Layer):
+class Sessions(Base):
     """Give each request the session of its user, in ``environ["cptoolkit.session"]``.
 
     A session costs nothing until it is touched. Then it is found by the cookie and loaded; it is
@@ -148,7 +152,9 @@ class Sessions(Layer):
         if not (isinstance(kind, type) and issubclass(kind, Session)):
             raise TypeError(f"storage_class must be a subclass of Session, got {kind!r}")
         if self.storage is not None and not issubclass(kind, StoredSession):
-            raise TypeError(f"storage cannot go together with {kind.__name__}")
+            raise TypeError(
+                f"storage and storage_class {kind.__name__} exclude each other: leave one out"
+            )
         return kind
 
     def _session_maker(self, kind: type[Session]) -> Callable[[str | None], Session]:

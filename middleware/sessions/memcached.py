@@ -177,7 +177,7 @@ class MemcachedStore(LeaseStore):
         if self._pid != os.getpid():
             self.close()  # they are the parent's; this closes our ends only
             self._forget_connections()
-        server = self._choice.get_node(id)
+        server: Any = self._choice.get_node(id)
         idle = self._idle[server]
         while True:
             try:

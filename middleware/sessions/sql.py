@@ -14,6 +14,7 @@ from cptoolkit.middleware.sessions.store import Record, StoreUnavailable
 
 try:
     import sqlalchemy as sa
+    from sqlalchemy import exc
 
     from cptoolkit.middleware.sessions.sql_engine import engine_of, require_sharable
     from cptoolkit.middleware.sessions.sql_tables import Attempts, SessionTables
@@ -132,13 +133,13 @@ class SQLStore(LeaseStore):
             try:
                 with self.engine.connect() as connection:
                     return question(connection)
-            except sa.exc.DBAPIError as error:
+            except exc.DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
             # The database has been restarted since, and the whole pool has been renewed now.
             with self.engine.connect() as connection:
                 return question(connection)
-        except (sa.exc.SQLAlchemyError, OSError) as error:
+        except (exc.SQLAlchemyError, OSError) as error:
             reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             raise StoreUnavailable(f"{self.engine.dialect.name}: {reason}") from error
 
@@ -148,7 +149,7 @@ class SQLStore(LeaseStore):
                 try:
                     self._tables.metadata.create_all(connection)
                     break
-                except sa.exc.DBAPIError as error:
+                except exc.DBAPIError as error:
                     if error.connection_invalidated or attempt == CREATIONS - 1:
                         raise
         self._made_tables = True
@@ -167,6 +168,6 @@ def _first_change(connection: sa.Connection, attempts: Attempts, parameters: Any
         try:
             if connection.execute(attempt, parameters).rowcount > 0:
                 return True
-        except sa.exc.IntegrityError:
+        except exc.IntegrityError:
             pass
     return False

@@ -9,6 +9,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event, exc
 
 
 def engine_of(url: str | sa.URL, timeout: float) -> sa.Engine:
@@ -21,7 +22,7 @@ def engine_of(url: str | sa.URL, timeout: float) -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except exc.ArgumentError as error:
         raise ValueError(f"url must be one of a database: {error}") from error
     require_sharable(parsed)
     if parsed.get_backend_name() == "sqlite":
@@ -46,8 +47,8 @@ def _sqlite_engine(url: sa.URL, timeout: float) -> sa.Engine:
     if not os.path.isdir(os.path.dirname(path)):
         raise ValueError(f"url must name a file in a folder that is there, got {path!r}")
     engine = _engine(url.set(database=path), timeout, {"timeout": timeout})
-    sa.event.listen(engine, "do_connect", lambda *_: _make_private(path))
-    sa.event.listen(engine, "connect", partial(_use_write_ahead_log, timeout))
+    event.listen(engine, "do_connect", lambda *_: _make_private(path))
+    event.listen(engine, "connect", partial(_use_write_ahead_log, timeout))
     return engine
 
 

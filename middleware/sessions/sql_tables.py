@@ -15,7 +15,9 @@ UPSERTS: dict[str, Callable[[sa.Table], Any]] = {
 }
 """The INSERT that has ON CONFLICT DO UPDATE, for the dialects that have one."""
 
-CLOCKS = {"postgresql": sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)}
+CLOCKS: dict[str, sa.ColumnElement[float]] = {
+    "postgresql": sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+}
 """Seconds since the epoch by the clock of the database, for the dialects that are asked for it."""
 
 Attempts = tuple[sa.UpdateBase, ...]

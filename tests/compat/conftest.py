@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import threading
-import time
 
 import pytest
+from beside import in_threads, wait_until
 
 
 @pytest.fixture
@@ -27,21 +26,16 @@ def fetch():
 @pytest.fixture
 def started():
     """Starts a server in a thread of its own, and stops it when the test is over."""
-    running = []
+    with contextlib.ExitStack() as running:
 
-    def start(server):
-        thread = threading.Thread(target=server.start)
-        thread.start()
-        running.append((server, thread))
-        deadline = time.monotonic() + 20
-        while not server.ready:
-            assert thread.is_alive(), "the server has ended before it was ready"
-            assert time.monotonic() < deadline, "the server is not ready"
-            time.sleep(0.005)
-        return server.bound_addr
+        def start(server):
+            [thread] = running.enter_context(in_threads(server.start, stop=server.stop))
 
-    yield start
-    for server, thread in running:
-        server.stop()
-        thread.join(20)
-        assert not thread.is_alive()
+            def ready():
+                assert thread.is_alive(), "the server has ended before it was ready"
+                return server.ready
+
+            wait_until(ready)
+            return server.bound_addr
+
+        yield start

@@ -16,7 +16,8 @@ def told():
 
     cptoolkit.engine.subscribe("log", listen)
     keep_unknown_settings()
-    return lines
+    yield lines
+    cptoolkit.tools.sessions.leave_out = None
 
 
 def test_unknown_setting_is_kept_and_told(told):
@@ -51,3 +52,38 @@ def test_engine_keeps_what_it_does_not_know(told, monkeypatch):
     cptoolkit.config.update({"engine.autoreload_on": True})
     assert cptoolkit.engine.autoreload_on is True
     assert told[0].startswith("engine.autoreload_on has no effect")
+
+
+def test_option_of_another_session_storage_has_no_effect(told, app_of):
+    class Root:
+        @cptoolkit.expose
+        def index(self):
+            return str(cptoolkit.session.setdefault("n", 7))
+
+    settings = {
+        "tools.sessions.on": True,
+        "tools.sessions.storage_type": "ram",
+        "tools.sessions.storage_path": "/srv/sessions",
+    }
+    assert app_of(Root(), {"/": settings}).get("/").text == "7"
+    assert told == [
+        "tools.sessions.storage_path has no effect: Sessions with RamSession has no option "
+        "'storage_path'; did you mean 'storage_type'?"
+    ]
+
+
+def test_options_that_the_session_storage_has_are_kept(told, app_of, tmp_path):
+    class Root:
+        @cptoolkit.expose
+        def index(self):
+            return str(cptoolkit.session.setdefault("n", 7))
+
+    settings = {
+        "tools.sessions.on": True,
+        "tools.sessions.storage_class": cptoolkit.lib.sessions.FileSession,
+        "tools.sessions.storage_path": str(tmp_path),
+        "tools.sessions.locking": "explicit",
+    }
+    assert app_of(Root(), {"/": settings}).get("/").text == "7"
+    assert [path.name[:8] for path in tmp_path.iterdir()] == ["session-"]
+    assert told == []

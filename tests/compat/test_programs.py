@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import py_compile
 import signal
 import subprocess
 import sys
@@ -152,6 +153,12 @@ def test_listener_of_the_log_can_be_taken_off_under_its_name(run):
     assert run(source) == "set()\n"
 
 
+def test_session_that_is_deleted_is_there_again(run):
+    assert run("import cherrypy as c; s = c.session; del c.session; print(c.session is s)") == (
+        "True\n"
+    )
+
+
 def test_module_that_is_not_there_keeps_its_name(run):
     assert "No module named 'cherrypy.nope'" in run("import cherrypy.nope", status=1)
     assert "did you mean '_cptools'" in run("import cherrypy._cptoolz", status=1)
@@ -189,6 +196,14 @@ def test_script_of_any_name_is_the_main_module_as_under_python(run, python, name
     out = run(MAIN, "a", "-b", name=name)
     assert out == python(name, "a", "-b")
     assert out.startswith(f"__main__ ['{name}', 'a', '-b'] ")
+
+
+def test_compiled_script_is_run(python, write, tmp_path):
+    write("program.py", MAIN + "    import cherrypy; print(cherrypy.__name__)")
+    py_compile.compile(str(tmp_path / "program.py"), cfile=str(tmp_path / "program.pyc"))
+    out = python("-m", "cptoolkit.compat", "program.pyc", "a")
+    assert out.startswith("__main__ ['program.pyc', 'a'] ")
+    assert out.endswith("cptoolkit\n")
 
 
 def test_script_in_another_folder_imports_from_there(run, write, tmp_path):
@@ -256,12 +271,16 @@ def test_exit_status_of_the_program_is_that_of_the_run(run):
         ),
         pytest.param(["empty"], "there is no __main__.py in 'empty'", id="folder"),
         pytest.param(["-m", "nope"], "there is no module 'nope' to run", id="module"),
+        pytest.param(
+            ["-m", "bare"], "bare is a package without a __main__ module to run", id="package"
+        ),
         pytest.param(["-m", "no.pe"], "there is no module 'no.pe': No module named 'no'", id="in"),
         pytest.param(["-m", "itertools"], "itertools is not written in Python", id="in C"),
     ],
 )
 def test_missing_program_is_told_in_a_line(python, write, tmp_path, words, message):
     write("program.py", "")
+    write("bare/__init__.py", "")
     (tmp_path / "empty").mkdir()
     out = python("-m", "cptoolkit.compat", *words, status=2)
     assert out == f"cptoolkit.compat: {message}\n"
@@ -426,3 +445,31 @@ def test_site_of_a_program_answers_and_ends_by_signal(write, tmp_path):
         finally:
             program.send_signal(signal.SIGTERM)
         assert program.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["-m", "cherrypy"], id="the module"),
+        pytest.param(["cherryd"], id="the script"),
+        pytest.param(["parent.py"], id="the module in a child"),
+    ],
+)
+def test_command_of_cherrypy_is_that_of_cptoolkit(python, write, words):
+    write("cherryd", "import sys; from cherrypy.__main__ import run; sys.exit(run())")
+    write(
+        "parent.py",
+        """
+        import subprocess, sys
+        words = [sys.executable, "-m", "cherrypy", *sys.argv[1:]]
+        sys.exit(subprocess.run(words).returncode)
+        """,
+    )
+    write(
+        "once.py",
+        "import cherrypy as c; print(c.__name__); c.engine.subscribe('main', c.engine.exit)",
+    )
+    write("site.conf", "[global]\nserver.socket_port: 0\nlog.screen: False\n")
+    assert (
+        python("-m", "cptoolkit.compat", *words, "-c", "site.conf", "-i", "once") == "cptoolkit\n"
+    )

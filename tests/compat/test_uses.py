@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 
 import pytest
+from beside import free_port
 from webtest import TestApp
 
 import cptoolkit as cherrypy
@@ -216,6 +217,7 @@ def test_httpserver_that_is_assigned_is_the_one_that_starts(monkeypatch):
             calls.append("stop")
 
     monkeypatch.setattr(cherrypy.server, "httpserver", Foreign())
+    monkeypatch.setattr(cherrypy.server, "socket_port", free_port())
     cherrypy.server.start()
     cherrypy.server.stop()
     assert sorted(calls) == ["start", "stop"]

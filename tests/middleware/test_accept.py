@@ -91,3 +91,21 @@ def test_choice_and_refusal_are_the_same_in_every_place(host):
     refused = site.fetch("/", headers={"Accept": "image/png"})
     assert refused.status_int == 406
     assert b"text/plain, application/json" in refused.body
+
+
+def test_tool_without_media_lets_everybody_pass(app_of):
+    class Site:
+        _cp_config = {"tools.accept.on": True}
+
+        @cptoolkit.expose
+        def page(self):
+            return "page"
+
+        @cptoolkit.expose
+        @cptoolkit.tools.accept(media="application/json")
+        def data(self):
+            return "{}"
+
+    client = app_of(Site())
+    assert client.get("/page", headers={"Accept": "image/png"}).text == "page"
+    client.get("/data", headers={"Accept": "image/png"}, status=406)

@@ -7,6 +7,7 @@ import wsgiref.simple_server
 from unittest import mock
 
 import pytest
+from beside import free_port
 
 import cptoolkit
 from cptoolkit import site
@@ -100,11 +101,9 @@ def is_open(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.fixture(name="free_port")
+def free_port_fixture():
+    return free_port()
 
 
 def test_port_is_free_and_known_everywhere(case_of, run_case):
@@ -230,6 +229,15 @@ def test_mount_point_goes_before_urls(case_of, run_case, pages):
 
     setup = staticmethod(setup_server)
     run_case(case_of(test, setup_server=setup, script_name="/shop/"))
+
+
+def test_kind_of_the_server_can_be_asked_for(case_of, run_case):
+    def test(self):
+        assert cptoolkit.server.using_wsgi
+        assert not cptoolkit.server.using_apache
+
+    run_case(case_of(test))
+    assert not hasattr(cptoolkit.server, "using_wsgi")
 
 
 def test_test_can_be_skipped_from_within(case_of, run_case):

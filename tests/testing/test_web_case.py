@@ -7,8 +7,10 @@ import ssl
 import subprocess
 import threading
 import time
+from functools import partial
 
 import pytest
+from beside import PATIENCE, in_threads
 
 from cptoolkit.testing import WebCase, fresh_site, served_site
 from cptoolkit.testing import web_case as module
@@ -228,13 +230,11 @@ def test_request_is_not_sent_again_when_the_connection_breaks(closed_port):
         with client:
             requests.append(client.recv(1000))
 
-    server = threading.Thread(target=hang_up)
-    server.start()
+    held.settimeout(PATIENCE)
     case = WebCase()
     case.PORT = port
-    with pytest.raises(ConnectionError):
+    with in_threads(hang_up), pytest.raises(ConnectionError):
         case.getPage("/", method="POST")
-    server.join()
     assert len(requests) == 1
 
 
@@ -270,16 +270,11 @@ def test_https_is_checked_as_the_context_says(certificate):
     with http.server.HTTPServer(("127.0.0.1", 0), Quiet) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         case.PORT = server.server_port
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
+        with in_threads(partial(server.serve_forever, 0.01), stop=server.shutdown):
             with pytest.raises(ssl.SSLCertVerificationError):
                 case.getPage("/")
             case.ssl_context = ssl.create_default_context(cafile=certificate)
             case.getPage("/")
-        finally:
-            server.shutdown()
-            thread.join()
     case.assertStatus(204)
 
 

@@ -1,7 +1,4 @@
-"""What mypy has to see, and what it has to let pass, in programs that put layers together.
-
-Never run. Under ``warn_unused_ignores`` a mistake that mypy no longer sees fails the check.
-"""
+"""What type checkers have to let pass in programs that put layers together; never run."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from webob import Request, Response
 from cptoolkit import Pipeline, use
 from cptoolkit.middleware.accept import Accept
 from cptoolkit.middleware.layer import Layer
+from cptoolkit.middleware.sessions import Sessions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -56,13 +54,6 @@ served: WSGIApplication = Pipeline(
     use(Foreign, at="/static", root="/srv", fresh=True),
     Pipeline(use(Mine)),
 )(app)
+kept_in_files = use(Sessions, storage_type="file", storage_path="/srv", timeout=5, locking="early")
+kept_in_redis = use(Sessions, storage_type="redis", url="redis://sessions/0", secret=["new", "old"])
 single: WSGIApplication = Mine(app, letter="c")
-
-use(Mine, leter="b")  # type: ignore[call-overload]
-use(Mine, letter=1)  # type: ignore[call-overload]
-use(Mine, at="/mine", leter="b")  # type: ignore[call-overload]
-use(Foreign, rot="/srv")  # type: ignore[call-overload]
-use(Foreign, at="/static", rot="/srv")  # type: ignore[call-overload]
-use(Foreign)  # type: ignore[call-overload]
-Mine(app, leter="b")  # type: ignore[call-arg]
-Pipeline(Accept)(None)  # type: ignore[arg-type]
