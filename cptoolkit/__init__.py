@@ -16,12 +16,19 @@
 from __future__ import annotations
 
 import typing as _typing
+import warnings as _warnings
 from pathlib import Path as _Path
 
 _here = _Path(__file__).parent
 if not (_here / "middleware").is_dir() and (_here.parent / "middleware" / "layer.py").is_file():
     # In a checkout two of the subpackages stand beside this one (package_dir in setup.cfg).
     __path__.append(str(_here.parent))
+
+with _warnings.catch_warnings():
+    # Python 3.11 and 3.12 warn of a module that webob 1.8 imports; whoever runs a program of ours
+    # with -W error could do nothing about it.
+    _warnings.filterwarnings("ignore", "'cgi' is deprecated", DeprecationWarning)
+    import webob as _webob  # noqa: F401
 
 from cptoolkit import dispatch, module_aliases, process
 from cptoolkit.application import Application, Tree

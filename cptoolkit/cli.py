@@ -35,17 +35,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return site.obey(site.parser(COMMANDS).parse_args(words))
     except StartFailure as failure:
         causes = "; ".join(map(one_line, failure.get_instances()))
-        return _complain(causes, CANNOT_START)
+        return _complain(causes, failure, CANNOT_START)
     except (TargetError, WrongConfig) as error:
-        status = _complain(str(error), WRONG_USAGE)
-        if mending.is_armed():
-            mending.wait(error)
-        return status
+        return _complain(str(error), error, WRONG_USAGE)
     except KeyboardInterrupt:  # outside of block(), which takes it for a wish to stop in order
         engine.exit()
         return INTERRUPTED
 
 
-def _complain(message: str, status: int) -> int:
+def _complain(message: str, error: Exception, status: int) -> int:
     print(f"cptoolkit: {message}", file=sys.stderr)
+    if mending.is_armed():
+        mending.wait(error)
     return status

@@ -113,6 +113,8 @@ def _make_response(request: Request, response: Response) -> None:
             run_hooks(request, "on_end_resource")
         elif plan is not None and plan.on_end_resource:
             hooks.run(plan.on_end_resource)
+        if response._header_list_read:
+            response.make_header_list_native()
 
 
 def _answer_with(error: Exception, request: Request, response: Response) -> bool:

@@ -96,7 +96,8 @@ def popargs(*names: str, handler: Any = None) -> PathTaker:
         if not isinstance(name, str):
             raise TypeError(f"@popargs(...) takes names of parameters, got {name!r}")
 
-    def dispatch(target: Any, vpath: list[str] | None = None) -> Any:
+    # The target is None for a class that is a part of the tree itself: nothing binds it there.
+    def dispatch(target: Any = None, vpath: list[str] | None = None) -> Any:
         if isinstance(target, type):
             setattr(target, Dispatcher.dispatch_method_name, dispatch)
             return target

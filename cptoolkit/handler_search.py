@@ -18,7 +18,7 @@ GIVEN = frozenset({"favicon_ico"})
 MADE_ON_DEMAND = (property, cached_property)
 """Attributes of which only a request can tell what they are."""
 
-_LEAVES = (str, bytes, int, float, complex, type, ModuleType, type(None))
+_LEAVES = (str, bytes, int, float, complex, type(None))
 _BOUND = (FunctionType, staticmethod, classmethod)
 
 
@@ -51,13 +51,16 @@ def may_answer(root: Any) -> bool:
 def attributes(node: Any) -> Iterator[tuple[str, Any]]:
     """The attributes of an object that segments of a path may name, and their values.
 
-    Methods are bound to the object; what :data:`MADE_ON_DEMAND` makes is not made.
+    Methods are bound as by getattr(); what :data:`MADE_ON_DEMAND` makes is not made.
     """
-    for name in dir(node):
+    names = type.__dir__(node) if isinstance(node, type) else object.__dir__(node)
+    for name in sorted(set(names)):  # not dir(), which runs the object's own __dir__
         if not name.startswith("__"):
             found = static(node, name)
             if isinstance(found, MemberDescriptorType):  # of __slots__
                 found = _slot(found, node)
+            elif isinstance(found, _BOUND) and isinstance(node, type):
+                found = found.__get__(None, node)
             elif isinstance(found, _BOUND) and found is not (_own(node) or {}).get(name):
                 found = found.__get__(node, type(node))
             yield name, found
@@ -79,9 +82,14 @@ def is_exposed(thing: Any) -> bool:
 
 
 def may_have_attributes(thing: Any) -> bool:
-    """Whether there may be more of the tree below an object."""
+    """Whether there may be more of the tree below an object.
+
+    Classes and modules, of which any can be met, count where they have a page handler themselves.
+    """
     if isinstance(thing, _LEAVES):
         return False
+    if isinstance(thing, (type, ModuleType)):
+        return any(is_exposed(found) for _, found in attributes(thing))
     return _own(thing) is not None or any("__slots__" in vars(kind) for kind in type(thing).__mro__)
 
 

@@ -46,6 +46,7 @@ class LayerTool(Tool[P]):
     :param positional: the names of the options that :meth:`act` takes by their place; without
         any those of the layer in their order.
     :param on_errors: whether ``after`` also gets the page that answers an unexpected exception.
+    :raises TypeError: if the layer is neither.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class LayerTool(Tool[P]):
         positional: Sequence[str] = (),
     ) -> None:
         self._layer: Any = layer
+        if isinstance(layer, type) or not callable(layer):
+            _check_class(layer)
         super().__init__(point, self.act, name, priority)
         self.positional = positional
         self.after_priority = after_priority
@@ -66,10 +69,15 @@ class LayerTool(Tool[P]):
 
     @property
     def layer(self) -> type[Layer]:
-        """The class of the layer."""
+        """The class of the layer.
+
+        :raises TypeError: if the function that is to give one gives something else.
+        """
         if not isinstance(self._layer, type):
+            layer_class = self._layer()
+            _check_class(layer_class)
             # Nothing that config is made of changes.
-            object.__setattr__(self, "_layer", self._layer())
+            object.__setattr__(self, "_layer", layer_class)
         layer: type[Layer] = self._layer
         return layer
 
@@ -198,6 +206,14 @@ class HandlerLayerTool(LayerTool[P]):
         assert self._point is not None
         plan.attach(
             self._point, Hook(wrap, priority=self._priority if priority is None else priority)
+        )
+
+
+def _check_class(layer: object) -> None:
+    if not (isinstance(layer, type) and issubclass(layer, Layer)):
+        raise TypeError(
+            "a LayerTool must be made of a class derived from Layer, or of a function without "
+            f"parameters that gives one, got {layer!r}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Container
 from dataclasses import Field, fields
@@ -19,6 +20,9 @@ _ELSEWHERE = {"thread_pool": 1, "ssl_context": "a file's"}
 _SECRETS = {"ssl_private_key_password"}
 """Options for config alone: everybody on a machine can read its command lines."""
 
+_MARKUP = re.compile(r"(?::\w+:)?`+(.*?)`+")
+"""Marked words of a docstring, as :class:`Name` or ``literal``."""
+
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 
@@ -30,14 +34,16 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         default = getattr(ServerSettings, setting(field.name), None)
         if default is None or isinstance(default, property):
             default = field.default  # the server on the bus leaves the choice to the server itself
-        shown = f"{descriptions.get(field.name, '')} (default: {default})"
+        shown = descriptions.get(field.name, "")
+        if default != "":
+            shown += f" (default: {default})"
         boolean: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         typed: dict[str, Any] = {"type": _TYPES[str(field.type)], "metavar": field.type.upper()}
         group.add_argument(
             flag(field.name),
             dest=field.name,
             default=argparse.SUPPRESS,
-            help=shown.replace("%", "%%").replace("``", ""),
+            help=_MARKUP.sub(r"\1", shown).replace("%", "%%"),
             **boolean if field.type == "bool" else typed,
         )
 

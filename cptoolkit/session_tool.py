@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
@@ -40,8 +41,8 @@ class SessionsTool(LayerTool[P]):
         """Any: which ones there are depends on the storage class, and the layer checks them."""
 
     def _decorator(self, options: Mapping[str, Any]) -> Callable[[F], F]:
-        # A storage class of one's own may know any name, but what looks like another misspelt.
-        if "storage_class" not in options:
+        # A storage class of one's own may know any name, and what is left out later is no error.
+        if self.leave_out is None and "storage_class" not in _with_added_class(options):
             from cptoolkit.middleware.sessions.storage_options import StorageOptions
 
             known = {*self.layer.option_names(), *StorageOptions.option_names(), *GENERAL_OPTIONS}
@@ -51,6 +52,7 @@ class SessionsTool(LayerTool[P]):
         return super()._decorator(options)
 
     def made(self, app: Application, options: dict[str, Any]) -> Layer:
+        options = _with_added_class(options)
         if self.leave_out is not None:
             options = self.leave_out(options)
         return super().made(app, options)
@@ -94,6 +96,20 @@ class SessionsTool(LayerTool[P]):
     def regenerate(self) -> None:
         """Go on under a new id with the same data: at login."""
         serving.session.regenerate()
+
+
+def _with_added_class(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Have ``storage_type`` also be what a program has added to ``cptoolkit.lib.sessions``.
+
+    Programs written for CherryPy bring storage classes that way: "mongo" is ``MongoSession``.
+    """
+    named = dict(options)
+    module = sys.modules.get("cptoolkit.lib.sessions")
+    name = f"{str(named.get('storage_type')).title()}Session"
+    if module is not None and (kind := vars(module).get(name)):
+        del named["storage_type"]
+        named["storage_class"] = kind
+    return named
 
 
 def _heed_jar(request: Request, name: str) -> None:

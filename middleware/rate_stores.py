@@ -122,7 +122,7 @@ class RedisRates(RateStore):
         try:
             import redis
         except ImportError:
-            raise ImportError("RedisRates needs redis-py: pip install cptoolkit[redis]") from None
+            raise ImportError("RedisRates needs redis-py: pip install 'cptoolkit[redis]'") from None
         self._error = redis.RedisError
         self._prefix = prefix
         self._client = redis.Redis.from_url(

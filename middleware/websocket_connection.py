@@ -13,7 +13,7 @@ try:
     import simple_websocket
 except ImportError as error:
     raise ImportError(
-        "WebSocket needs simple-websocket: pip install cptoolkit[websocket]"
+        "WebSocket needs simple-websocket: pip install 'cptoolkit[websocket]'"
     ) from error
 from simple_websocket import ConnectionClosed
 from wsproto.frame_protocol import CloseReason

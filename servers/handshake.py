@@ -64,7 +64,7 @@ def library(options: Options, log: Log) -> Library:
     try:
         from cptoolkit.servers.pyopenssl import PyOpenSSL
     except ImportError as exc:
-        raise TLSError("pyOpenSSL is missing: pip install cptoolkit[pyopenssl]") from exc
+        raise TLSError("pyOpenSSL is missing: pip install 'cptoolkit[pyopenssl]'") from exc
     return PyOpenSSL(options, log)
 
 

@@ -123,14 +123,18 @@ class Supervisor:
     def _vacant(self) -> list[int]:
         if self._outcome is not None:
             return []
-        # One that has just begun is replaced later, or signals in a row would fork without end.
-        children = self._children.values()
-        staffed = {child.number for child in children if not (child.outdated and child.ready)}
+        staffed = self._staffed()
         now = monotonic()
         vacant = [n for n in range(self._count) if n not in staffed and self._due[n] <= now]
         if self._came_up:
             return vacant
         return [] if self._children else vacant[:1]
+
+    def _staffed(self) -> set[int]:
+        """The numbers of processes that have no successor to get yet."""
+        # One that has just begun is replaced later, or signals in a row would fork without end.
+        children = self._children.values()
+        return {child.number for child in children if not (child.outdated and child.ready)}
 
     def _fork(self, number: int) -> Worker | None:
         """Return a Worker in the new process, None in this one."""
@@ -248,7 +252,7 @@ class Supervisor:
             self._log(f"{name} {how} before it was ready", logging.ERROR, False)
             self._end(Outcome(max(1, status)))
             return
-        if any(other.number == child.number for other in self._children.values()):
+        if child.number in self._staffed():
             self._log(f"{name} {how}; its successor is there", logging.ERROR, False)
             return
         self._log(f"{name} {how}: starting another one", logging.ERROR, False)

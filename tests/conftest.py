@@ -67,8 +67,9 @@ def fresh_site() -> Iterator[None]:
             dict.clear(entries)
             dict.update(entries, was)
         for thing, had in zip(configured, attributes, strict=True):
-            vars(thing).clear()
-            vars(thing).update(had)
+            for name in vars(thing).keys() - had.keys():
+                del vars(thing)[name]
+            vars(thing).update(had)  # a thread of its own lacks nothing meanwhile
         environments.clear()
         environments.update(named_environments)
         site.contained_paths = contained_paths

@@ -111,6 +111,21 @@ def test_handler_object_goes_on_with_the_rest(app_of):
     assert client.get("/book/7/edit").text == "edit book 7"
 
 
+def test_class_that_is_a_part_of_the_tree_has_nothing_below_the_segment(app_of):
+    @cptoolkit.popargs("number")
+    class Items:
+        @cptoolkit.expose
+        def index(self, number):
+            raise AssertionError("nobody has made an object that this could be called on")
+
+    class Root:
+        items = Items
+
+    client = app_of(Root())
+    client.get("/items/7", status=404)
+    client.get("/items/7/index", status=404)
+
+
 @pytest.mark.parametrize("how", ["class", "function"])
 def test_handler_may_be_made_from_the_segments(app_of, how):
     class Day:

@@ -88,6 +88,9 @@ def test_help_shows_the_default_that_the_setting_has(capsys):
     assert "Longest fields of a request together" in shown
     assert "have the same limit. (default: 512000)" in shown
     assert "every interface. (default: 127.0.0.1)" in shown
+    assert "are counted, see Server.statistics. (default: False)" in shown
+    assert "`" not in shown
+    assert "(default: )" not in shown
 
 
 def test_password_is_no_flag_as_everybody_can_read_command_lines():

@@ -417,3 +417,18 @@ def test_misspelt_option_of_the_decorator_is_told_at_once():
 def test_option_of_a_storage_class_that_config_names_may_stand_in_the_decorator():
     cptoolkit.tools.sessions(flavour="vanilla")
     cptoolkit.tools.sessions(storage_class=object, timeot=3)
+
+
+def test_storage_type_is_also_what_a_program_adds_to_the_module(app_of, monkeypatch):
+    class MineSession(RamSession):
+        timeouts = 0
+
+    monkeypatch.setattr(cptoolkit.lib.sessions, "MineSession", MineSession, raising=False)
+
+    class Root:
+        @cptoolkit.expose
+        @cptoolkit.tools.sessions(storage_type="mine", timeouts=7)
+        def index(self):
+            return str(cptoolkit.serving.session.timeouts)
+
+    assert app_of(Root()).get("/").text == "7"

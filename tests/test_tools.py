@@ -7,6 +7,7 @@ import pytest
 import cptoolkit
 from cptoolkit.configuration import generation
 from cptoolkit.default_tools import tools as default_tools
+from cptoolkit.layer_tool import LayerTool
 from cptoolkit.toolbox import ErrorTool, HandlerTool, HandlerWrapperTool, Tool, Toolbox
 
 
@@ -468,6 +469,18 @@ def test_hook_point_that_does_not_exist_is_refused():
 def test_tool_must_be_made_of_a_callable():
     with pytest.raises(TypeError, match="a tool must be made of a callable, got 5"):
         Tool("before_handler", 5)
+
+
+@pytest.mark.parametrize("layer", ["Gzip", None, dict], ids=repr)
+def test_layer_tool_must_be_made_of_a_layer_s_class(layer):
+    with pytest.raises(TypeError, match="must be made of a class derived from Layer, or of a func"):
+        LayerTool("before_finalize", layer)
+
+
+def test_layer_tool_must_be_given_a_layer_s_class():
+    tool = LayerTool("before_finalize", lambda: "Gzip")
+    with pytest.raises(TypeError, match=r"derived from Layer, or of a function .*, got 'Gzip'"):
+        tool.options()
 
 
 def test_tool_cannot_be_turned_on_as_a_whole(box):

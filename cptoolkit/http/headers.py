@@ -93,6 +93,13 @@ def header_value(name: str, value: object) -> str:
     return text
 
 
+def _output(items: Iterable[tuple[str, object]]) -> list[tuple[bytes, bytes]]:
+    return [
+        (header_name(name).encode("latin-1"), header_value(name, value).encode("latin-1"))
+        for name, value in items
+    ]
+
+
 class CaseInsensitiveDict(dict[str, Any]):
     """A dict whose keys are in Title-Case, and found in any case."""
 
@@ -151,6 +158,9 @@ class HeaderMap(CaseInsensitiveDict):
     def output(self) -> list[tuple[bytes, bytes]]:
         """The fields as they go out: list of (name, value)."""
         return _output(self.items())
+
+    encode_header_items = staticmethod(_output)
+    """What :meth:`output` gives, of any (name, value) pairs."""
 
 
 _CGI_KEYS = {
@@ -337,6 +347,9 @@ class ResponseHeaders(WebobResponseHeaders):
         """The fields in bytes: list of (name, value)."""
         return _output(self._items)
 
+    encode_header_items = staticmethod(_output)
+    """What :meth:`output` gives, of any (name, value) pairs."""
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._items!r})"
 
@@ -347,10 +360,3 @@ def _pairs(items: Any, named: Mapping[str, object]) -> list[tuple[str, object]]:
     elif hasattr(items, "keys"):
         items = [(key, items[key]) for key in items.keys()]  # noqa: SIM118
     return [*(items or ()), *named.items()]
-
-
-def _output(items: Iterable[tuple[str, object]]) -> list[tuple[bytes, bytes]]:
-    return [
-        (header_name(name).encode("latin-1"), header_value(name, value).encode("latin-1"))
-        for name, value in items
-    ]

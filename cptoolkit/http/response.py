@@ -13,7 +13,7 @@ import webob
 
 from cptoolkit.http.elements import HeaderElement
 from cptoolkit.http.errors import TimeoutError
-from cptoolkit.http.headers import ResponseHeaders, header_value, valid_status
+from cptoolkit.http.headers import ResponseHeaders, header_name, header_value, valid_status
 from cptoolkit.middleware import bodies, fields
 
 HTML = ("Content-Type", "text/html")
@@ -40,6 +40,7 @@ class Response(webob.Response):
     _headers: ResponseHeaders | None = None
     _cookie: SimpleCookie | None = None
     _cookie_fields: Sequence[tuple[str, str]] = ()
+    _header_list_read: bool = False  # and so there may be bytes in it
     _app_iter: Iterable[bytes]
 
     stream: bool = False
@@ -99,8 +100,25 @@ class Response(webob.Response):
 
     @property
     def header_list(self) -> list[tuple[str, str]]:
-        """The header fields as (name, value) pairs."""
+        """The header fields as (name, value) pairs, both str.
+
+        As CherryPy has bytes there, programs written for it add pairs of bytes, or assign them.
+        """
+        self._header_list_read = True
         return self._headerlist
+
+    @header_list.setter
+    def header_list(self, pairs: Iterable[tuple[str | bytes, str | bytes]]) -> None:
+        self._headerlist = [_native(pair) for pair in pairs]
+        self._headers = None
+
+    def make_header_list_native(self) -> None:
+        """Make str of the bytes that programs have put into :attr:`header_list`.
+
+        :raises ValueError: if a field holds a line break, or a name is no token.
+        """
+        pairs = self._headerlist
+        pairs[:] = map(_native, pairs)
 
     def take(self, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]) -> None:
         """Say what a response that is made already says.
@@ -228,6 +246,8 @@ class Response(webob.Response):
 
     def finalize(self) -> None:
         """Make status, header fields and body fit to be sent: the last step before sending."""
+        if self._header_list_read:
+            self.make_header_list_native()
         headers, body = self._headerlist, self._app_iter
         if (
             len(headers) == 1
@@ -297,6 +317,11 @@ class Response(webob.Response):
         """
         if self.timed_out:
             raise TimeoutError(f"the response took longer than response.timeout, {self.timeout} s")
+
+
+def _native(pair: tuple[str | bytes, str | bytes]) -> tuple[str, str]:
+    name = header_name(pair[0])
+    return name, header_value(name, pair[1])
 
 
 def _is_nested(item: Any) -> bool:

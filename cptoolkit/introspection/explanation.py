@@ -20,7 +20,7 @@ from cptoolkit.handlers import PageHandler, refuse_mismatch
 from cptoolkit.http.errors import HTTPError, HTTPRedirect
 from cptoolkit.introspection.config_table import ConfigTable, Owner
 from cptoolkit.introspection.facts import AskedFor, Explanation, Handler, Middleware, Served
-from cptoolkit.introspection.naming import object_name, parameters, place_of, shown
+from cptoolkit.introspection.naming import object_name, parameters, place_of, shown_entry
 from cptoolkit.introspection.timeline import (
     set_up_per_request,
     timeline,
@@ -64,7 +64,10 @@ def explain(site: Tree | Application, environ: WSGIEnvironment) -> Explanation:
         Middleware(
             name=name,
             made_by=place_of(factory),
-            options={key: shown(value) for key, value in app.wsgiapp.config.get(name, {}).items()},
+            options={
+                key: shown_entry(key, value)
+                for key, value in app.wsgiapp.config.get(name, {}).items()
+            },
         )
         for name, factory in app.wsgiapp.pipeline
     ]
@@ -114,7 +117,7 @@ def _explain_within(app: Application, environ: WSGIEnvironment, told: Explanatio
     request = dispatched.request
     told["dispatcher"] = place_of(app.dispatcher(request.path_info))
     told["steps"] = told_steps(dispatched.steps)
-    if not told["steps"]:
+    if not told["steps"] and dispatched.error is None:
         told["notes"].append("this dispatcher does not tell of its steps")
     handler = request.handler
     if isinstance(handler, PageHandler):
@@ -153,7 +156,6 @@ def _dispatch(app: Application, environ: WSGIEnvironment) -> _Dispatched:
 
 def _mismatch(request: Request, handler: PageHandler) -> HTTPError | None:
     """What a handler that cannot be called with the path and the query string answers."""
-    params = dict(request.params)
     if request.method in request.methods_with_bodies:
         return None  # what the body has is not known
     try:

@@ -19,10 +19,15 @@ HIDDEN = "(not shown)"
 """What stands in the place of a secret."""
 
 _SECRET = re.compile(
-    r"(^|_)(key|keys|secret|secrets|password|passwords|passwd|token|tokens|users|credentials)$",
+    r"(^|[_-])(keys?|pass|pwd|tokens?|users|credentials)$|api_?key|secret|passw(or)?d|passphrase",
     re.IGNORECASE,
 )
-_PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*:)[^/@\s]+@")
+_PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*:)[^/\s]+@")
+_SECRET_IN_TEXT = re.compile(  # of a DSN, a query string, or the repr() of an object
+    r"""((?:api_?key|secret|passw(?:or)?d|passphrase|pwd|token)['"]?(?:=|:\ ))
+    ('[^']*'|"[^"]*"|(?<==)(?!None\b|True\b|False\b|[<(])[^\s&;,'")}]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -100,6 +105,7 @@ def shown_entry(key: str, value: Any) -> str:
 def shown(value: Any) -> str:
     """A value as text: as it stands in code, as far as that is known; functions by name."""
     text = _PASSWORD_IN_URL.sub(rf"\1{HIDDEN}@", _code(value))
+    text = _SECRET_IN_TEXT.sub(rf"\1{HIDDEN}", text)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 

@@ -110,6 +110,8 @@ def why_not(steps: Sequence[Step]) -> str:
     walk = next((step for step in steps if isinstance(step, Walk)), None)
     if walk is None:
         return "the dispatcher has found no page handler"
+    if walk.trail[0][0] is None:
+        return "the application has no object tree"
     last, path, total = None, "/", len(walk.names)
     for thing, left, _ in walk.trail:
         if thing is None:

@@ -79,6 +79,9 @@ class TreeWalk:
         dispatcher = self.survey.tree_dispatcher(node.path)
         if dispatcher is not None:
             take = dispatcher.dispatch_method_name
+            method = dict(parts).get(take)
+            if is_exposed(method) or not (callable(method) or isinstance(method, MADE_ON_DEMAND)):
+                take = ""  # as to the dispatcher, it is an attribute like others
             exposes = is_exposed(node.thing) or any(is_exposed(thing) for _, thing in parts)
             for name, thing in parts:
                 if name == take:

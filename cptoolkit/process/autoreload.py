@@ -32,8 +32,8 @@ class Autoreloader(Monitor):
 
     A file that disappears is waited for, as editors replace files that way. A Python file with a
     syntax error is reported and waited for, too: the program goes on as it is until that is mended.
-    Any other error that a change has brought is met by the restarted program. If it fails before it
-    watches its files again, it waits for a change (:mod:`cptoolkit.process.mending`).
+    Any other error that a change has brought is met by the restarted program. If it fails before
+    the bus has started, it waits for a change (:mod:`cptoolkit.process.mending`).
     """
 
     files: set[str]
@@ -74,7 +74,8 @@ class Autoreloader(Monitor):
 
     def start(self) -> None:
         """Start the thread; files count as changed when they differ from what they are now."""
-        mending.disarm()
+        if self.frequency <= 0:  # nobody will look
+            mending.disarm()
         if self.thread is None or not self.thread.is_alive():
             self._stamps, self._gone, self._suspects = {}, {}, set()
             self._changed()
@@ -101,6 +102,8 @@ class Autoreloader(Monitor):
         """Look once; the thread's callback."""
         if self.bus.state is State.STARTING:  # restart() would end the process then
             return
+        if self.bus.state is State.STARTED:  # and not about to exit, as a service has failed
+            mending.disarm()
         changed = self._changed()
         self._tell_of_missing()
         if not changed:

@@ -1,8 +1,8 @@
 """What becomes of a program that has been restarted with an error in it: it waits to be mended.
 
 Without that, a mistake in an edited file would end the program at its next start, and the one who
-mends it a minute later would have to start it by hand. It counts from a restart until an
-Autoreloader watches again, and only where one did before the restart.
+mends it a minute later would have to start it by hand. It counts from a restart until the bus has
+started and an Autoreloader watches again, and only where one did before the restart.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from cptoolkit.process.reexec import (
 from cptoolkit.process.sources import Stamp, forget_compiled, obstacle, source, stamp
 
 FILES, LATE = "watched", "late"
-"""Names of what runs tell one another: files that are no modules, and whether the last restart was
-for a file that had changed while the program began."""
+"""Names of what runs tell one another: files that are no modules, and how many restarts in a row
+were for a file that had changed while the program began."""
 
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
+_MOST_LATE = 3  # restarts in a row; a program that writes files of its own would go on for ever
 _LOOK_SECONDS = 0.5
 _TICK = 10_000_000  # nanoseconds; file times lag behind the clock by the kernel's tick
 
@@ -36,13 +37,15 @@ _armed = FILES in from_last_run
 
 def is_armed() -> bool:
     """Whether this program, if it fails now, is to wait."""
-    return _armed
+    # Its own children, one of several processes above all, are others' to start again.
+    return _armed and from_last_run.get("pid") == os.getpid()
 
 
 def disarm() -> None:
-    """Let errors end the program again."""
+    """Let errors end the program again: it has begun."""
     global _armed
     _armed = False
+    from_last_run.pop("time", None)
     if sys.excepthook is _hook:
         sys.excepthook = _previous
 
@@ -50,16 +53,17 @@ def disarm() -> None:
 def changed_meanwhile(stamps: dict[str, Stamp]) -> set[str]:
     """Files that have changed since the last run has ended: nobody knows which text has been read.
 
-    It answers once, lest a program that writes such files at each start restarts for ever.
+    None after :func:`disarm`, when looks tell what changes; and none if that has led to several
+    restarts in a row, lest a program that writes such files at each start begins for ever.
     """
-    began = from_last_run.pop("time", None)
-    if began is None or from_last_run.get(LATE):
+    began, restarts = from_last_run.get("time"), from_last_run.get(LATE, 0)
+    if began is None or restarts >= _MOST_LATE:
         return set()
     late = {
         path for path, (changed, _) in stamps.items() if began - _TICK <= changed <= time.time_ns()
     }
     if late:
-        for_next_run[LATE] = lambda: True
+        for_next_run[LATE] = lambda: restarts + 1
     return late
 
 
@@ -70,8 +74,13 @@ def wait(error: BaseException) -> None:
 
     :raises SystemExit: on Ctrl-C.
     """
+    from cptoolkit.process.wspbus import bus
+
     try:
-        watched = _suspects(error)
+        if hasattr(bus, "signals"):
+            bus.signals.unsubscribe()  # a bus that has exited would not end the program
+        files = {*from_last_run[FILES], *for_next_run.get(FILES, list)()}
+        watched = _suspects(files, error)
         before = {path: stamp(path) for path in watched}
         _tell("The program waits: it starts again when one of its files has changed.")
         known = {path: was for path, was in before.items() if was and not os.path.isdir(path)}
@@ -82,18 +91,16 @@ def wait(error: BaseException) -> None:
             changed = {path for path in watched if now[path] != before[path]}
             before = now
         forget_compiled(changed)
-        for_next_run[FILES] = lambda: from_last_run[FILES]
+        for_next_run[FILES] = lambda: sorted(files)
         handover.claim("")  # so that what the last run has left goes to the next
-        from cptoolkit.process.wspbus import bus
-
         replace_process(command_line(), bus.max_cloexec_files)
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
 
 
-def _suspects(error: BaseException) -> set[str]:
+def _suspects(others: set[str], error: BaseException) -> set[str]:
     """Files, there or not, that an error may come from, and folders that lack one."""
-    files = {*from_last_run[FILES], *_files_of(error)}
+    files = {*others, *_files_of(error)}
     for module in tuple(sys.modules.values()):
         path = getattr(module, "__dict__", {}).get("__file__")  # asking it could import it
         if isinstance(path, str):
@@ -127,7 +134,7 @@ def _tell(message: str) -> None:
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     _previous(kind, error, trace)
-    if _armed and isinstance(error, Exception):
+    if is_armed() and isinstance(error, Exception):
         wait(error)
 
 

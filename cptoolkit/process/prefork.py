@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
@@ -98,11 +99,18 @@ def _heed(bus: Bus, number: int) -> None:
     """Be graceful as the processes are: open log files anew, above all."""
     if bus.graceful not in bus.listeners.get(signal.Signals(number).name, ()):
         return
-    for listener in _of_parent(bus, "graceful"):
-        try:
-            listener()
-        except Exception:  # no reason to watch over the processes no longer
-            bus.log(f"Error in 'graceful' listener {listener!r}", ERROR, traceback=True)
+    from cptoolkit.process.privileges import DropPrivileges  # few need it
+
+    owners = {getattr(one, "__self__", None) for one in bus.listeners["start"]}
+    with contextlib.ExitStack() as rights:
+        for owner in owners:
+            if isinstance(owner, DropPrivileges):
+                rights.enter_context(owner.for_files())
+        for listener in _of_parent(bus, "graceful"):
+            try:
+                listener()
+            except Exception:  # no reason to watch over the processes no longer
+                bus.log(f"Error in 'graceful' listener {listener!r}", ERROR, traceback=True)
 
 
 class _Tie:
@@ -151,7 +159,12 @@ def _end(
             for server, listeners in zip(servers, opened, strict=True):
                 server.leave(listeners)
             bus.log("Re-spawning " + " ".join(command))
-            replace_process(command, bus.max_cloexec_files)
+            try:
+                replace_process(command, bus.max_cloexec_files)
+            except OSError as error:  # which names the folder if it is that
+                where = error.filename or command[0]
+                bus.log(f"Cannot start anew: {where}: {error.strerror}.", ERROR)
+                status = EX_SOFTWARE
         bus.log("All processes have ended.")
     except Exception:
         bus.log("The processes have ended, but not in order", ERROR, traceback=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -161,6 +163,31 @@ class DropPrivileges(SimplePlugin):
 
     # After a server (75) that has to serve to get a port below 1024.
     start.priority = 77  # type: ignore[attr-defined]
+
+    @contextlib.contextmanager
+    def for_files(self) -> Iterator[None]:
+        """Have a process without other threads that stays root open files as the new user does.
+
+        In a folder of that user's, root would follow links that lead anywhere.
+        """
+        if os.geteuid() != 0:
+            yield
+            return
+        group, groups = os.getegid(), os.getgroups()
+        umask = None if self.umask is None else os.umask(self.umask)
+        try:
+            if self.gid is not None:
+                os.setegid(self.gid)
+            self._set_groups()
+            if self.uid is not None:
+                os.seteuid(self.uid)
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(group)
+            os.setgroups(groups)
+            if umask is not None:
+                os.umask(umask)
 
     def _change(self) -> None:
         try:

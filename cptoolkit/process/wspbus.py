@@ -395,10 +395,16 @@ class Bus(Channels):
         """Replace this program by a new run of it; in the main thread only.
 
         :raises RuntimeError: if the command that started it cannot be repeated.
+        :raises SystemExit: with status 70 if the system refuses to run it; the log tells why.
         """
         command = command_line()
         self.log("Re-spawning " + " ".join(command))
-        replace_process(command, self.max_cloexec_files)
+        try:
+            replace_process(command, self.max_cloexec_files)
+        except OSError as error:  # which names the folder if it is that
+            where = error.filename or command[0]
+            self.log(f"Cannot start anew: {where}: {error.strerror}.", ERROR)
+            raise SystemExit(EX_SOFTWARE) from error
 
 
 def _leave_behind(threads: list[threading.Thread]) -> None:

@@ -10,7 +10,7 @@ from cptoolkit.testing.servable import application_of
 try:
     import webtest
 except ImportError as error:
-    raise ImportError("TestApp needs WebTest: pip install cptoolkit[testing]") from error
+    raise ImportError("TestApp needs WebTest: pip install 'cptoolkit[testing]'") from error
 
 from cptoolkit.testing.session import ClientSession
 

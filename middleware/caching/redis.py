@@ -21,7 +21,7 @@ try:
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.retry import Retry
 except ImportError as error:
-    raise ImportError("RedisStore needs redis: pip install cptoolkit[redis]") from error
+    raise ImportError("RedisStore needs redis: pip install 'cptoolkit[redis]'") from error
 
 logger = logging.getLogger("cptoolkit.cache")
 

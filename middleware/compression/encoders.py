@@ -141,4 +141,4 @@ def library(name: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(f"{name} is missing: pip install cptoolkit[{extra}]") from error
+        raise ImportError(f"{name} is missing: pip install 'cptoolkit[{extra}]'") from error

@@ -24,10 +24,16 @@ MOST_LOCALS = 50
 
 HIDDEN = "(not shown)"
 
-_SECRET = re.compile(
-    r"api.?key|auth|cookie|credential|passw|passphrase|private|secret|session|token", re.IGNORECASE
-)
+_NAMES = "api.?key|auth|cookie|credential|passw|passphrase|private|pwd|secret|session|token"
+_SECRET = re.compile(_NAMES, re.IGNORECASE)
 """Names whose values a page does not show: it may end in a bug report."""
+
+_TOLD = re.compile(
+    rf"""((?:{_NAMES})[\w.%-]{{0,50}}(?:=|['"][,:] ))"""
+    r"""(?:[a-z]{0,2}(?:'[^']*'?|"[^"]*"?)|[^\s&;]*)""",
+    re.IGNORECASE,
+)
+"""Such a name and its value in a query string, a pair, or what an object tells of itself."""
 
 
 def details(environ: WSGIEnvironment, error: BaseException) -> str:
@@ -42,11 +48,11 @@ def details(environ: WSGIEnvironment, error: BaseException) -> str:
 
 def _request(environ: WSGIEnvironment) -> Iterable[tuple[str, str]]:
     for key in ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR"):
-        yield key, str(environ.get(key, ""))
+        yield key, _hushed(str(environ.get(key, "")))
     for key in sorted(environ):
         if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             name = key.removeprefix("HTTP_").replace("_", "-").title()
-            yield name, HIDDEN if _SECRET.search(key) else str(environ[key])
+            yield name, HIDDEN if _SECRET.search(key) else _hushed(str(environ[key]))
 
 
 def _frames(trace: TracebackType | None) -> Iterable[str]:
@@ -66,7 +72,12 @@ def _shown(value: object) -> str:
         shown = _cutter.repr(value)
     except Exception as error:
         shown = f"({type(value).__name__}, whose repr raises {type(error).__name__})"
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+    return _hushed(shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…")
+
+
+def _hushed(text: str) -> str:
+    """A text without the values of names in it that tell of a secret."""
+    return _TOLD.sub(rf"\1{HIDDEN}", text)
 
 
 class _Cutter(reprlib.Repr):

@@ -42,11 +42,17 @@ def is_local(environ: WSGIEnvironment) -> bool:
 
     The name keeps out pages of other sites that have their name point here (DNS rebinding); a
     proxy makes every client look local, so nobody is behind one. A host that tells no address,
-    or serves a Unix socket, behind which a proxy stands, has no local clients either.
+    or serves a Unix socket, behind which a proxy stands, has no local clients either. Nor is the
+    script of another site's page one, which may read what CORS lets it (W3C, Fetch Metadata).
     """
     if PROXY_READ in environ or not FORWARDED_FIELDS.isdisjoint(environ):
         return False
     if not _LOCAL_NAME.fullmatch(environ.get("HTTP_HOST", "")):
+        return False
+    if (
+        environ.get("HTTP_SEC_FETCH_SITE") == "cross-site"
+        and environ.get("HTTP_SEC_FETCH_MODE") != "navigate"
+    ):
         return False
     address = parse_address(environ.get("REMOTE_ADDR", ""))
     return address is not None and address.is_loopback

@@ -26,7 +26,7 @@ try:
     )
 except ImportError as error:
     raise ImportError(
-        "MemcachedStore needs pymemcache: pip install cptoolkit[memcached]"
+        "MemcachedStore needs pymemcache: pip install 'cptoolkit[memcached]'"
     ) from error
 
 LONGEST_RELATIVE = 60 * 60 * 24 * 30

@@ -17,7 +17,7 @@ try:
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.retry import Retry
 except ImportError as error:
-    raise ImportError("RedisStore needs redis: pip install cptoolkit[redis]") from error
+    raise ImportError("RedisStore needs redis: pip install 'cptoolkit[redis]'") from error
 
 TAKE = """
 if redis.call("set", KEYS[1], ARGV[1], "NX", "PX", ARGV[2]) then return 1 end

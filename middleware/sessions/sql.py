@@ -19,7 +19,7 @@ try:
     from cptoolkit.middleware.sessions.sql_engine import engine_of, require_sharable
     from cptoolkit.middleware.sessions.sql_tables import Attempts, SessionTables
 except ImportError as error:
-    raise ImportError("SQLStore needs SQLAlchemy: pip install cptoolkit[sql]") from error
+    raise ImportError("SQLStore needs SQLAlchemy: pip install 'cptoolkit[sql]'") from error
 
 CREATIONS = 5
 """Attempts to make the tables, which other processes may be making at the same time."""

@@ -191,7 +191,7 @@ class FileSession(StoredSession):
 
 
 class MemcachedSession(StoredSession):
-    """A session in memcached (reference, 4.6.2): ``pip install cptoolkit[memcached]``.
+    """A session in memcached (reference, 4.6.2): ``pip install 'cptoolkit[memcached]'``.
 
     Its options are those of :class:`~cptoolkit.middleware.sessions.memcached.MemcachedStore`.
     """
@@ -204,7 +204,7 @@ class MemcachedSession(StoredSession):
 
 
 class RedisSession(StoredSession):
-    """A session in Redis: ``pip install cptoolkit[redis]``.
+    """A session in Redis: ``pip install 'cptoolkit[redis]'``.
 
     Its options are those of :class:`~cptoolkit.middleware.sessions.redis.RedisStore`.
     """
@@ -218,7 +218,7 @@ class RedisSession(StoredSession):
 
 class SQLSession(StoredSession):
     """A session in a database, in the SQLite file ``sessions.db`` unless ``url`` says otherwise:
-    ``pip install cptoolkit[sql]``.
+    ``pip install 'cptoolkit[sql]'``.
 
     Its options are those of :class:`~cptoolkit.middleware.sessions.sql.SQLStore`.
     """

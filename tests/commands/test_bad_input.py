@@ -36,7 +36,7 @@ def test_missing_extra_is_told_with_what_installs_it(fails, folder, package, con
     assert status == 1
     assert line.startswith("cptoolkit: a.conf, section [/], tools.")
     assert key in line
-    assert f"pip install cptoolkit[{remedy}]" in line
+    assert f"pip install 'cptoolkit[{remedy}]'" in line
 
 
 def test_missing_extra_is_told_in_production_with_several_processes(folder):
@@ -49,7 +49,7 @@ def test_missing_extra_is_told_in_production_with_several_processes(folder):
     )  # fmt: skip
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "pip install cptoolkit[redis]" in done.stderr
+    assert "pip install 'cptoolkit[redis]'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,6 @@ from cptoolkit.version import __version__
 
 COMMAND = [sys.executable, "-m", "cptoolkit"]
 
-# webob 1.8 imports a module that Python 3.11 and 3.12 warn of.
-CGI = "ignore:'cgi' is deprecated:DeprecationWarning"
-
 
 def output(*words, **options):
     done = subprocess.run(
@@ -91,7 +88,7 @@ def test_log_has_no_colours(serve):
     ids=["as it is", "production", "processes"],
 )  # fmt: skip
 def test_nothing_is_warned_of_from_start_to_ctrl_c(serve, words):
-    strict = [sys.executable, "-X", "dev", "-W", "error", "-W", CGI, "-m", "cptoolkit", "run"]
+    strict = [sys.executable, "-X", "dev", "-W", "error", "-m", "cptoolkit", "run"]
     port = free_port()
     serving = serve(*words, command=[*strict, "hello", "--port", str(port)])
     serving.port = port

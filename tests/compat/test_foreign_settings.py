@@ -87,3 +87,33 @@ def test_options_that_the_session_storage_has_are_kept(told, app_of, tmp_path):
     assert app_of(Root(), {"/": settings}).get("/").text == "7"
     assert [path.name[:8] for path in tmp_path.iterdir()] == ["session-"]
     assert told == []
+
+
+def test_misspelt_session_option_of_a_decorator_has_no_effect(told, app_of):
+    class Root:
+        @cptoolkit.expose
+        @cptoolkit.tools.sessions(clean_thread=True)
+        def index(self):
+            return str(cptoolkit.session.setdefault("n", 7))
+
+    assert app_of(Root()).get("/").text == "7"
+    assert told[0].startswith("tools.sessions.clean_thread has no effect")
+
+
+def test_session_class_that_a_program_adds_has_its_options(told, app_of, monkeypatch):
+    class MineSession(cptoolkit.lib.sessions.RamSession):
+        flavour = "none"
+
+    class Root:
+        @cptoolkit.expose
+        def index(self):
+            return cptoolkit.serving.session.flavour
+
+    monkeypatch.setattr(cptoolkit.lib.sessions, "MineSession", MineSession, raising=False)
+    settings = {
+        "tools.sessions.on": True,
+        "tools.sessions.storage_type": "mine",
+        "tools.sessions.flavour": "vanilla",
+    }
+    assert app_of(Root(), {"/": settings}).get("/").text == "vanilla"
+    assert told == []

@@ -15,6 +15,7 @@ from webob import Request
 
 import cptoolkit
 import cptoolkit.lib.cpstats  # adds the tool cpstats, as in CherryPy
+from cptoolkit.compat import LEFT_OUT
 
 _FILE = configparser.RawConfigParser(allow_no_value=True, delimiters=("=",))
 _FILE.optionxform = str
@@ -122,10 +123,16 @@ def test_setting_of_an_application_is_known(name, value, tmp_path):
     assert served(settings, lambda self: "").status_int < 500
 
 
-@pytest.mark.parametrize("name", sorted(set(cptoolkit.compat.LEFT_OUT) - {"process.win32"}))
+@pytest.mark.parametrize("name", sorted(set(LEFT_OUT) - {"process.win32"}))
 def test_name_that_is_left_out_says_what_to_use(name):
     with pytest.raises(AttributeError, match="has been left out: "):
         attrgetter(name)(cptoolkit)
+
+
+def test_documentation_lists_what_is_left_out():
+    page = (Path(__file__).parents[2] / "docs" / "cherrypy.rst").read_text(encoding="utf-8")
+    listed = page[page.index("What is left out") :]
+    assert [name for name in LEFT_OUT if name.rpartition(".")[2] not in listed] == []
 
 
 def test_import_of_what_is_left_out_says_what_to_use():

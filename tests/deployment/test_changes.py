@@ -107,7 +107,8 @@ def test_signal_has_every_process_open_its_log_anew(site):
     for instance in site.instances.values():
         instance.send(signal.SIGUSR1)  # as logrotate.conf does
     wait_until(lambda: not any(holders(group, moved) for group in groups))
-    assert [holders(group, log) for group in groups] == before
+    # Of both kinds one may have had no line to write until now.
+    assert all(holders(group, log) >= had for group, had in zip(groups, before, strict=True))
 
 
 def holders(group, path):

@@ -41,7 +41,7 @@ PIDFile(engine, f"{folder}/program.pid").subscribe()
 DropPrivileges(engine, uid=65534, gid=65534).subscribe()
 engine.signals.handlers["SIGHUP"] = engine.restart
 cptoolkit.config.update({"server.socket_port": int(port), "server.processes": int(processes)})
-cptoolkit.config.update({"engine.autoreload.on": False})
+cptoolkit.config.update({"engine.autoreload.on": False, "log.error_file": f"{folder}/site.log"})
 cptoolkit.quickstart(Root())
 """
 
@@ -96,6 +96,8 @@ class Program:
         self.port = privileged_port()
         self._log = folder / "log"
         (folder / "program.py").write_text(textwrap.dedent(PROGRAM))
+        (folder / "site.log").touch()
+        os.chown(folder / "site.log", 65534, 65534)  # or its next run could not open it
         words = [sys.executable, str(folder / "program.py")]
         words += [str(self.port), str(processes), str(folder)]
         words, environment = command_for_others(words)
@@ -178,3 +180,20 @@ def test_restart_keeps_the_port(program, folder):
     assert (folder / "program.pid").read_text() == f"{program.process.pid}\n"
     program.process.send_signal(signal.SIGTERM)
     assert program.process.wait(PATIENCE) == 0, program.log
+
+
+def test_logs_are_rotated_as_the_new_user(program, folder):
+    """By the process that stays root, too: in that user's folder it must follow no link."""
+    program.ask_when_it_serves()
+    os.chown(folder, 65534, 65534)
+    log = folder / "site.log"
+    moved = log.rename(folder / "site.log.1")
+    program.process.send_signal(signal.SIGUSR1)
+    deadline = time.monotonic() + PATIENCE
+    while not log.exists():
+        assert time.monotonic() < deadline, moved.read_text()
+        time.sleep(0.02)
+    assert log.stat().st_uid == 65534
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(PATIENCE) == 0, program.log
+    assert "Could not reopen" not in moved.read_text()

@@ -1,9 +1,13 @@
 """The debugger for developers: as a tool of an object tree, and what layer and tool share."""
 
 import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from html import unescape
 
 import pytest
 from webob import Request
+from webob.multidict import MultiDict
 
 import cptoolkit
 from cptoolkit import HTTPError, HTTPRedirect
@@ -18,6 +22,13 @@ STYLE = "__debugger__=yes&cmd=resource&f=style.css"
 class Unshowable:
     def __repr__(self):
         raise OSError("no repr")
+
+
+@dataclass
+class Account:
+    name: str
+    password: bytes
+    age: int
 
 
 class Root:
@@ -104,6 +115,30 @@ def test_secrets_are_left_out_of_the_page(debugged):
     assert "&#x27;password&#x27;: (not shown)" in page  # in the form
     assert "<th>Cookie</th><td>(not shown)</td>" in page
     assert "crumbs" not in page
+    assert "sesame" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("/log?user=ann&pwd=hush&page=2", "user=ann&pwd=(not shown)&page=2"),
+        ([("Authorization", "Basic hush hush"), ("Age", "1")], "('Age', '1')"),
+        (OrderedDict(api_key="hush", page=2), "page"),
+        (MultiDict([("password", "hush"), ("page", "2")]), "('page', '2')"),
+        (Account("ann", b"hush hush", 5), "name='ann', password=(not shown), age=5"),
+        ({"HTTP_REFERER": "http://a/?token=hush"}, "http://a/?token=(not shown)"),
+        (["x" * 290, "password", "hush"], "xxx"),
+    ],
+    ids=["query", "pairs", "dict of another class", "form", "dataclass", "in a dict", "long"],
+)
+def test_secrets_are_left_out_of_values(value, shown):
+    try:
+        raise ValueError(f"{type(value)}")
+    except ValueError as error:
+        page = unescape(details.details({"QUERY_STRING": "a=b&access_token=hush"}, error))
+    assert "hush" not in page
+    assert shown in page
+    assert "a=b&access_token=(not shown)" in page
 
 
 def test_objects_without_a_repr_are_told_as_such(debugged):

@@ -9,11 +9,6 @@ from cptoolkit import middleware, servers
 
 STRICT = ["-X", "dev", "-X", "warn_default_encoding", "-W", "error"]
 
-OTHERS = [
-    # webob reads headers with it where Python still has it.
-    "ignore:'cgi' is deprecated:DeprecationWarning",
-]
-
 STARTED_BY_THEM = {
     "cptoolkit.__main__": "is the command",
     "cptoolkit.child_processes.sitecustomize": "is for interpreters that CherryPy's programs start",
@@ -92,11 +87,10 @@ def modules():
 
 
 def run(source, folder, *options):
-    filters = [word for entry in OTHERS for word in ("-W", entry)]
     program = folder / "program.py"
     program.write_text(source, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, *STRICT, *filters, *options, str(program)],
+        [sys.executable, *STRICT, *options, str(program)],
         cwd=folder,
         capture_output=True,
         text=True,

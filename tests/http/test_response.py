@@ -387,6 +387,53 @@ def test_assigned_headers_replace_all_others():
     assert response.header_list == [("X-Only", "1")]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(lambda response: [("X-More", "1"), ("X-More", "2")], id="str"),
+        pytest.param(lambda response: [(b"X-More", b"1"), (b"X-More", b"2")], id="bytes"),
+        pytest.param(
+            lambda response: response.headers.encode_header_items([("X-More", 1), ("X-More", "2")]),
+            id="encoded",
+        ),
+    ],
+)
+def test_header_list_of_a_finished_answer_takes_more_fields(app_of, more):
+    def add():
+        cptoolkit.response.header_list.extend(more(cptoolkit.response))
+
+    class Root:
+        @cptoolkit.expose
+        def index(self):
+            cptoolkit.request.hooks.attach("on_end_resource", add)
+            return "page"
+
+    answer = app_of(Root()).get("/")  # which checks that all of them are str
+    assert answer.headers.getall("X-More") == ["1", "2"]
+    assert answer.headers["Content-Length"] == "4"
+
+
+def test_line_break_in_the_header_list_is_an_error(app_of):
+    def add():
+        cptoolkit.response.header_list.append((b"X-More", b"1\r\nX-Evil: 1"))
+
+    class Root:
+        @cptoolkit.expose
+        def index(self):
+            cptoolkit.request.hooks.attach("on_end_resource", add)
+            return "page"
+
+    answer = app_of(Root()).get("/", status=500)
+    assert "X-More" not in answer.headers
+
+
+def test_header_list_can_be_assigned():
+    response = Response()
+    response.header_list = [(b"X-Only", b"1"), ("X-Only", "2")]
+    assert response.headers.getall("X-Only") == ["1", "2"]
+    assert response.header_list == [("X-Only", "1"), ("X-Only", "2")]
+
+
 def test_headers_keep_to_their_own_response(app_of):
     visits = []
 

@@ -52,6 +52,14 @@ class Resource:
         called()
 
 
+class Store:
+    def __init__(self, password):
+        self.password = password
+
+    def __repr__(self):
+        return f"Store(password={self.password!r}, token=None)"
+
+
 class Page:
     @cptoolkit.expose
     def page(self):
@@ -137,6 +145,15 @@ def test_object_without_an_index_is_told():
     assert found["reason"].endswith(
         "Page object at /items is not exposed, and has no exposed index"
     )
+
+
+def test_application_without_a_tree_is_told():
+    found = explain(cptoolkit.Application(None), webob.Request.blank("/x").environ)
+    assert (found["status"], found["reason"]) == (404, "the application has no object tree")
+
+
+def test_dispatcher_that_fails_is_not_said_to_be_silent():
+    assert told("/bands/fail")["notes"] == []
 
 
 def test_path_that_leads_nowhere_is_told_with_the_nearest():
@@ -313,6 +330,13 @@ def test_section_counts_over_the_object_and_is_told():
             "{'password': (not shown), 'x': 5}",
         ),
         ("database.url", "postgresql://u:abc@host/d", "'postgresql://u:(not shown)@host/d'"),
+        ("database.url", "postgresql://u:a@abc@host/d", "'postgresql://u:(not shown)@host/d'"),
+        ("database.url", "mysql://h/d?password=abc&x=5", "'mysql://h/d?password=(not shown)&x=5'"),
+        ("database.dsn", "host=h password=abc user=u", "'host=h password=(not shown) user=u'"),
+        ("database.store", Store("abc"), "Store(password=(not shown), token=None)"),
+        ("tools.x.api-key", "abc", "(not shown)"),
+        ("tools.x.passphrase", "abc", "(not shown)"),
+        ("tools.x.keyword", "shown", "'shown'"),
         ("tools.x.checkpassword", len, "len"),
         ("tools.x.key", None, "None"),
         ("tools.x.text", "a" * 500, f"'{'a' * 296}..."),
@@ -322,6 +346,16 @@ def test_values_are_shown_but_for_secrets(key, value, shown):
     found = told("/blog/", {"/": {key: value}})
     [entry] = [entry for entry in found["config"] if entry["key"] == key]
     assert entry["value"] == shown
+    assert "abc" not in repr(found)
+
+
+def test_secrets_of_the_pipeline_are_not_shown():
+    def guard(app, password):
+        return app
+
+    pipeline = {"wsgi.pipeline": [("guard", guard)], "wsgi.guard.password": "abc"}
+    found = told("/blog/", {"/": pipeline})
+    assert found["pipeline"][0]["options"] == {"password": "(not shown)"}
     assert "abc" not in repr(found)
 
 

@@ -1,6 +1,7 @@
 """The map of an object tree, of which nothing is called."""
 
 import threading
+import types
 from functools import cached_property
 
 import pytest
@@ -88,6 +89,13 @@ def test_cp_dispatch_takes_what_follows():
     assert (route["path"], route["kind"]) == ("/of/{...}", "dispatch")
 
 
+def test_attribute_of_that_name_that_takes_nothing_is_no_dispatch():
+    assert paths(type("Text", (Page,), {"_cp_dispatch": "text"})()) == ["/"]
+    exposed = type("Exposed", (Page,), {"_cp_dispatch": cptoolkit.expose(lambda self: called())})
+    found = [(route["path"], route["kind"]) for route in routes(exposed())]
+    assert found == [("/", "index"), ("/_cp_dispatch", "page")]
+
+
 def test_popargs_names_what_it_takes():
     @cptoolkit.popargs("band", "album", handler=called)
     class Bands(Page):
@@ -112,6 +120,25 @@ def test_getattr_is_not_called():
     assert [(r["path"], r["kind"]) for r in routes(root)] == [
         ("/", "index"),
         ("/{...}", "on demand"),
+    ]
+
+
+def test_dir_of_the_tree_s_own_is_not_called():
+    assert paths(type("Listing", (Page,), {"__dir__": called})()) == ["/"]
+
+
+def test_classes_and_modules_with_page_handlers_are_looked_into():
+    root = Page()
+    base = type("Base", (), {"inherited": cptoolkit.expose(lambda self: called())})
+    root.kind = type("Kind", (base,), {"page": staticmethod(cptoolkit.expose(lambda a: called()))})
+    root.module = types.ModuleType("module")
+    root.module.page = cptoolkit.expose(lambda b: called())
+    root.threading, root.thread = threading, threading.Thread
+    found = [(route["path"], route["parameters"]) for route in routes(root)]
+    assert found[1:] == [
+        ("/kind/inherited", ["self"]),
+        ("/kind/page", ["a"]),
+        ("/module/page", ["b"]),
     ]
 
 

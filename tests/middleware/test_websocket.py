@@ -562,7 +562,7 @@ def test_option_of_another_type_is_refused():
 def test_missing_library_is_told_when_the_layer_is_made(monkeypatch):
     monkeypatch.setitem(sys.modules, "simple_websocket", None)
     monkeypatch.delitem(sys.modules, websocket_connection.__name__)
-    with pytest.raises(ImportError, match=re.escape("pip install cptoolkit[websocket]")):
+    with pytest.raises(ImportError, match=re.escape("pip install 'cptoolkit[websocket]'")):
         WebSocket(Response())
 
 

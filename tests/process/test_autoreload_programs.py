@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import os
 import re
 import sys
 from contextlib import closing
@@ -215,6 +214,44 @@ def test_wrong_config_is_waited_for_as_well(site, folder):
     running.shows("one" + running.tail)
 
 
+FAILS_LATE = """
+import cptoolkit
+
+def connect():
+    raise OSError("no database")
+
+cptoolkit.engine.subscribe("start", connect, priority=90)
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        pytest.param(
+            "quick.conf", "[/]\ntools.sesions.on: True\n", "mean 'sessions'?", id="wrong tool"
+        ),
+        pytest.param("part.py", PART.format("one") + FAILS_LATE, "no database", id="wrong service"),
+    ],
+)
+def test_start_that_fails_is_waited_for_as_well(site, folder, file, text, message):
+    running = site()
+    right = (folder / file).read_text()
+    edit(folder / file, text)
+    running.wait_for(message)
+    running.wait_for("The program waits")
+    edit(folder / file, right.replace("one", "mended"))
+    running.shows(("mended" if file == "part.py" else "one") + running.tail)
+
+
+@pytest.mark.parametrize(("number", "status"), [(2, 130), (15, -15)], ids=["Ctrl-C", "SIGTERM"])
+def test_program_that_waits_for_a_service_can_be_ended(site, folder, number, status):
+    running = site()
+    edit(folder / "quick.conf", "[/]\ntools.sesions.on: True\n")
+    running.wait_for("The program waits")
+    running.send(number)
+    assert running.end() == status
+
+
 def test_program_that_waits_ends_by_ctrl_c(site, folder):
     running = site()
     edit(folder / "part.py", "VALUE = nope\n")
@@ -282,34 +319,41 @@ def test_last_of_many_rapid_saves_counts(site, folder):
 
 
 def test_change_while_the_program_begins_is_not_missed(start, folder):
+    """Nor one while it begins anew for that reason."""
     (folder / "site_here.py").write_text(
         SITE + "print('has read', part.VALUE, flush=True)\n"
-        "if part.VALUE == 'two':\n"
-        "    open('part.py', 'w').write('VALUE = \"six\"')\n"  # as somebody else could
+        "later = {'two': 'six', 'six': 'ten'}.get(part.VALUE)\n"
+        "if later:\n"
+        "    open('part.py', 'w').write(f'VALUE = \"{later}\"')\n"  # as somebody else could
     )
     running = start(sys.executable, "main.py")
     running.shows("one")
     edit(folder / "part.py", PART.format("two"))
     running.wait_for("has read two")
     running.wait_for("has read six")
-    running.shows("six")
+    running.wait_for("has read ten")
+    running.shows("ten")
 
 
 def test_program_that_writes_its_own_files_does_not_restart_for_ever(start, folder):
     (folder / "site_here.py").write_text(
         SITE + "open('part.py', 'a').write('# once more\\n')\nprint('has begun', flush=True)\n"
+        "look = cptoolkit.engine.autoreload.callback\n"
+        "def tell():\n"
+        "    look()\n"
+        "    print('has looked', flush=True)\n"
+        "cptoolkit.engine.autoreload.callback = tell\n"
     )
     running = start(sys.executable, "main.py")
     running.shows("one")
     edit(folder / "part.py", PART.format("two"))
-    running.wait_for("has begun")
-    running.wait_for("Restarting because")
-    running.wait_for("has begun")
-    running.wait_for("Restarting because")  # once, as the file has changed since it has been read
-    running.wait_for("has begun")
+    # As the file has changed since it has been read: so often that nobody's edit is missed.
+    for _ in range(1 + 3):
+        running.wait_for("Restarting because")
+        running.wait_for("has begun")
     running.wait_for("Bus STARTED")
-    running.shows("two")
-    for _ in range(20):  # some of its looks
-        os.stat(folder)
-        running.get()
-    assert not any("Restarting because" in line for line in running.said()[len(running.output) :])
+    since = len(running.output)
+    for _ in range(3):
+        running.wait_for("has looked")
+    assert not any("Restarting because" in line for line in running.output[since:])
+    assert running.get() == "two"

@@ -156,6 +156,16 @@ def test_restart_in_a_handler_starts_the_program_anew(site, tmp_path):
     assert running.script.end() == 0
 
 
+def test_restart_that_the_system_refuses_is_told_in_one_line(site):
+    running = site("from cptoolkit.process import reexec; reexec.STARTUP_FOLDER = '/no'\n")
+    running.up()
+    running.get("/restart")
+    line = "Cannot start anew: /no: No such file or directory."
+    assert running.script.wait_for("Cannot start") == line
+    assert running.script.end() == 70
+    assert "Traceback" not in "\n".join(running.script.output)
+
+
 def test_restart_refuses_nobody(site):
     running = site()
     pids = running.up()

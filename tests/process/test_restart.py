@@ -78,6 +78,26 @@ def test_restart_is_logged_and_done_in_order(run):
     assert script.output[-1].startswith(f"Re-spawning {sys.executable}")
 
 
+@pytest.mark.parametrize(
+    ("breaks", "reason"),
+    [
+        ("sys.executable = '/no/python'", "/no/python: No such file or directory."),
+        ("reexec.STARTUP_FOLDER = '/no'", "/no: No such file or directory."),
+    ],
+    ids=["Python is gone", "its folder is gone"],
+)
+def test_restart_that_the_system_refuses_is_told_in_one_line(run, breaks, reason):
+    script = run(f"""
+        from cptoolkit.process import reexec
+        bus.start()
+        {breaks}
+        threading.Thread(target=bus.restart).start()
+        bus.block()
+    """)
+    assert script.end() == 70
+    assert script.output[-1] == f"Cannot start anew: {reason}"
+
+
 def test_open_files_are_kept_from_the_new_program(tmp_path):
     with (tmp_path / "f").open("w") as file:
         os.set_inheritable(file.fileno(), True)

@@ -232,6 +232,28 @@ def test_processes_that_die_at_once_are_not_started_all_the_time(site):
     assert time.monotonic() - began > 0.6
 
 
+def test_successors_that_die_at_once_are_not_started_all_the_time(site):
+    before = """
+def fail(self, prepare=Server.prepare):
+    if os.path.exists(sys.argv[0] + ".broken"):
+        os._exit(1)
+    prepare(self)
+
+processes.RESPAWN_TIME, Server.prepare = 0.3, fail
+"""
+    running = site(before=before)
+    old = running.pids()
+    running.program.with_suffix(".py.broken").touch()
+    began = time.monotonic()
+    running.send(signal.SIGHUP)
+    for _ in range(6):  # three rounds of two processes
+        assert " ended with status 1: " in running.wait_for("starting another one")
+    assert time.monotonic() - began > 0.6
+    running.program.with_suffix(".py.broken").unlink()
+    wait_until(lambda: all(map(gone, old)))  # and these have served all the time
+    assert len(running.pids(besides=old)) == 2
+
+
 @pytest.mark.parametrize("status", [0, 5])
 def test_exit_of_the_application_ends_all(site, status):
     running = site()

@@ -415,7 +415,7 @@ def test_without_pyopenssl_the_extra_is_named(localhost, monkeypatch):
         monkeypatch.delitem(sys.modules, f"cptoolkit.servers.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "OpenSSL", None)
     server = Server(hello, port=0, ssl_module="pyopenssl", **localhost)
-    with pytest.raises(TLSError, match=r"pip install cptoolkit\[pyopenssl\]$"):
+    with pytest.raises(TLSError, match=r"pip install 'cptoolkit\[pyopenssl\]'$"):
         server.prepare()
 
 

@@ -244,7 +244,7 @@ def test_path_without_sessions_is_told(make, path):
 
 def test_missing_webtest_is_told():
     code = "import sys; sys.modules['webtest'] = None; from cptoolkit.testing import {}"
-    for name, message in (("CPWebCase", ""), ("TestApp", "pip install cptoolkit[testing]")):
+    for name, message in (("CPWebCase", ""), ("TestApp", "pip install 'cptoolkit[testing]'")):
         command = [sys.executable, "-c", code.format(name)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert message in ended.stderr

@@ -64,7 +64,6 @@ def run(command, folder, **files):
 def run_pytest(folder, *options, **files):
     """Run a suite of its own, where nothing but the entry point has to do with ours."""
     plugin = ["-p", "pytest_cptoolkit", "-p", "no:cacheprovider", "-W", "error"]
-    plugin += ["-W", "ignore:'cgi' is deprecated:DeprecationWarning"]  # webob's import
     ended = run(["pytest", "--rootdir=.", *plugin, *options], folder, **files)
     return ended.stdout + ended.stderr
 

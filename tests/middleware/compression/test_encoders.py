@@ -106,5 +106,5 @@ def test_missing_library_is_told_with_the_extra_that_brings_it(monkeypatch, codi
     monkeypatch.setitem(sys.modules, "brotli", None)
     monkeypatch.setitem(sys.modules, ZSTD_MODULE, None)
     monkeypatch.setattr(encoders, "library", library.__wrapped__)  # one that has found nothing yet
-    with pytest.raises(ImportError, match=rf"pip install cptoolkit\[{extra}\]"):
+    with pytest.raises(ImportError, match=rf"pip install 'cptoolkit\[{extra}\]'"):
         encoder_maker(coding, 4, "level")

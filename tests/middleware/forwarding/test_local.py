@@ -28,6 +28,21 @@ def test_other_name_is_not(host):
     assert not is_local({**LOCAL, "HTTP_HOST": host})
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "local"),
+    [
+        ("cross-site", "cors", False),
+        ("cross-site", "no-cors", False),
+        ("cross-site", "navigate", True),
+        ("same-origin", "cors", True),
+        ("none", "navigate", True),
+    ],
+)
+def test_script_of_another_site_is_not(site, mode, local):
+    asked = {"HTTP_SEC_FETCH_SITE": site, "HTTP_SEC_FETCH_MODE": mode}
+    assert is_local({**LOCAL, **asked}) is local
+
+
 def test_request_without_name_or_address_is_not():
     assert not is_local({"REMOTE_ADDR": "127.0.0.1"})
     assert not is_local({"HTTP_HOST": "localhost"})

@@ -376,7 +376,7 @@ def test_missing_driver_is_told_with_what_to_install(module, driver, extra, monk
     name = f"cptoolkit.middleware.sessions.{module}"
     monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, driver, None)
-    with pytest.raises(ImportError, match=rf"Store needs \w+: pip install cptoolkit\[{extra}\]$"):
+    with pytest.raises(ImportError, match=rf"Store needs \w+: pip install 'cptoolkit\[{extra}\]'$"):
         importlib.import_module(name)
 
 
