@@ -70,6 +70,8 @@ def test_restart_refuses_nobody_and_pages_can_end_the_server(serve, name):
 def test_several_processes_serve(serve, name):
     serving = serve("--server", name, "--processes", "2")
     assert serving.get("/environ?key=wsgi.multiprocess") == (200, "True")
+    for _ in range(2):
+        serving.wait_for("Bus STARTED")
     assert serving.stop() == 0
     assert sum("Bus EXITED" in line for line in serving.rest()) == 2
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -360,21 +360,32 @@ def notes_redis(redis_server):
 
 
 @pytest.fixture(scope="session")
-def make_site(notes_redis):
+def running_site(notes_redis):
+    """``with running_site(folder, host) as site``: nginx in front of two instances."""
     redis = pytest.importorskip("redis", reason="needs redis")
     trustme = pytest.importorskip("trustme", reason="needs trustme")
     authority = trustme.CA()
 
     client = redis.Redis.from_url(notes_redis)
 
-    def make(folder, host):
+    @contextmanager
+    def running(folder, host):
         if host == "gunicorn":
             pytest.importorskip("gunicorn", reason="needs gunicorn")
         client.flushdb()
-        return Site(folder, host, client, notes_redis, authority)
+        site = Site(folder, host, client, notes_redis, authority)
+        try:
+            site.start_nginx()
+            for port in site.ports:
+                site.start(port)
+            for port in site.ports:
+                site.wait_until_it_serves(port)
+            yield site
+        finally:
+            site.close()
 
     with client:
-        yield make
+        yield running
 
 
 @pytest.fixture

@@ -15,17 +15,9 @@ PATIENCE = 45
 
 
 @pytest.fixture(params=["bundled", "gunicorn"])
-def site(request, make_site, tmp_path):
-    site = make_site(tmp_path, request.param)
-    try:
-        site.start_nginx()
-        for port in site.ports:
-            site.start(port)
-        for port in site.ports:
-            site.wait_until_it_serves(port)
+def site(request, running_site, tmp_path):
+    with running_site(tmp_path, request.param) as site:
         yield site
-    finally:
-        site.close()
 
 
 def wait_until(condition):

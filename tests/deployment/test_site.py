@@ -14,17 +14,9 @@ ANEW = {"Cache_Control": "no-cache"}  # the cache asks the application, and keep
 
 
 @pytest.fixture(scope="module", params=["bundled", "gunicorn"])
-def site(request, make_site, tmp_path_factory):
-    site = make_site(tmp_path_factory.mktemp("site"), request.param)
-    try:
-        site.start_nginx()
-        for port in site.ports:
-            site.start(port)
-        for port in site.ports:
-            site.wait_until_it_serves(port)
+def site(request, running_site, tmp_path_factory):
+    with running_site(tmp_path_factory.mktemp("site"), request.param) as site:
         yield site
-    finally:
-        site.close()
 
 
 def cookie_of(answer):
