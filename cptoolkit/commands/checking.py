@@ -1,7 +1,7 @@
 """Look at the config of all applications before they serve: what cannot be used ends the command.
 
-The checker warns of what may be a mistake. This is about what would make every page below a path
-fail: a tool or an option that there is not, a value that is refused, a package that is missing.
+The checker warns of what may be a mistake. This is about what would make pages fail: a tool or an
+option that there is not, a value that is refused, a package that is missing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from cptoolkit.application import Application, Tree
 from cptoolkit.commands.loading import one_line
 from cptoolkit.config_origins import Origins
 from cptoolkit.global_config import config
+from cptoolkit.introspection.findings import unusable
 from cptoolkit.plan import Plan
 from cptoolkit.process.channels import OperatorError
 from cptoolkit.site import checker
@@ -21,15 +22,31 @@ Entries = dict[str, Any]
 
 
 def check_config(app: object) -> None:
-    """Make the plan of each section of the applications in ``app``, which the server serves.
+    """Make the plan of each section, and of each resource, of the applications in ``app``.
 
+    :param app: what the server serves.
     :raises OperatorError: with where the first wrong entry is from.
     """
-    for one in app.apps.values() if isinstance(app, Tree) else [app]:
+    for mount, one in app.apps.items() if isinstance(app, Tree) else [("", app)]:
         if isinstance(one, Application):
             for section in sorted({"/", *one.config}):
                 if section.startswith("/"):
                     _check_section(one, section)
+            _check_resources(mount, one)
+
+
+def _check_resources(mount: str, app: Application) -> None:
+    """Look at what decorators say, which no section has."""
+    try:
+        found = unusable(mount, app)
+    except Exception:  # an object of the program's own does not let itself be looked at
+        return
+    for finding in found:
+        checker.on = False
+        message = " ".join(finding["message"].split())
+        tools = {".".join(each["key"].split(".")[:2]) for each in finding["entries"]}
+        place = ", ".join([finding["paths"][0], *sorted(t for t in tools if t not in message)])
+        raise OperatorError(f"{place}: {message}")
 
 
 def _check_section(app: Application, section: str) -> None:

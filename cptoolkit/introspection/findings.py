@@ -44,7 +44,7 @@ def findings(tree: Tree, checker: Checker) -> list[Finding]:
     found = list(checked)
     for mount, app in sorted(tree.apps.items()):
         if isinstance(app, Application):
-            for finding in _uncompiled(mount, app):
+            for finding in unusable(mount, app):
                 known = next((each for each in checked if _is_same(each, finding)), None)
                 if known is None:
                     found.append(finding)
@@ -80,8 +80,11 @@ def _checked(tree: Tree, checker: Checker) -> Iterator[Finding]:
         yield Finding(message=str(warning.message), entries=[], paths=[])
 
 
-def _uncompiled(mount: str, app: Application) -> list[Finding]:
-    """The resources whose config cannot be used, one finding for each cause."""
+def unusable(mount: str, app: Application) -> list[Finding]:
+    """The resources whose config cannot be used, one finding for each cause.
+
+    :param mount: what paths begin with.
+    """
     found: dict[tuple[str, str], Finding] = {}
     survey = url_map(app)
     table = ConfigTable(app, survey.owners)

@@ -39,6 +39,30 @@ def test_missing_extra_is_told_with_what_installs_it(fails, folder, package, con
     assert f"pip install 'cptoolkit[{remedy}]'" in line
 
 
+@pytest.mark.parametrize(
+    ("decorator", "told"),
+    [
+        pytest.param(
+            'sessions(storage_type="redis")',
+            "/page, tools.sessions: RedisStore needs redis: pip install 'cptoolkit[redis]'",
+            id="a package is missing",
+        ),
+        pytest.param(
+            "gzip(compress_level=11)",
+            "/page: tools.gzip cannot be used: compress_level must be",
+            id="a value is refused",
+        ),
+    ],
+)
+def test_decorator_that_would_make_its_page_fail_is_told(fails, folder, decorator, told):
+    hide(folder, "redis")
+    with (folder / "hello.py").open("a") as program:
+        lines = ["@cptoolkit.expose", f"@cptoolkit.tools.{decorator}", "def page(self): ..."]
+        program.write("\nclass Other:\n    " + "\n    ".join(lines) + "\n")
+    status, line = fails(*FREE, command=(sys.executable, "-m", "cptoolkit", "run", "hello:Other"))
+    assert (status, line.startswith(f"cptoolkit: {told}")) == (1, True)
+
+
 def test_missing_extra_is_told_in_production_with_several_processes(folder):
     hide(folder, "redis")
     (folder / "a.conf").write_text(REDIS.format("RedisSession"))

@@ -218,14 +218,15 @@ def test_several_servers_run_side_by_side(serve_app):
 
 
 def test_stopped_server_leaves_no_thread_socket_or_listener(serve_app):
-    fds, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    fds, threads = len(os.listdir("/proc/self/fd")), set(threading.enumerate())
     served = serve_app(hello)
     assert served.get().body == b"hello"
     idle = served.connect().send(GET)
     idle.answer()
     served.close()
     assert not connects(served.server.bound_addr)
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == (fds, threads)
+    assert len(os.listdir("/proc/self/fd")) <= fds  # those of other tests may be closed meanwhile
+    assert set(threading.enumerate()) <= threads
     assert served.server.ready is False
 
 
