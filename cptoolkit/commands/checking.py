@@ -41,12 +41,14 @@ def _check_resources(mount: str, app: Application) -> None:
         found = unusable(mount, app)
     except Exception:  # an object of the program's own does not let itself be looked at
         return
-    for finding in found:
-        checker.on = False
-        message = " ".join(finding["message"].split())
-        tools = {".".join(each["key"].split(".")[:2]) for each in finding["entries"]}
-        place = ", ".join([finding["paths"][0], *sorted(t for t in tools if t not in message)])
-        raise OperatorError(f"{place}: {message}")
+    if not found:
+        return
+    checker.on = False
+    finding = found[0]
+    message = " ".join(finding["message"].split())
+    tools = {".".join(each["key"].split(".")[:2]) for each in finding["entries"]}
+    place = ", ".join([finding["paths"][0], *sorted(t for t in tools if t not in message)])
+    raise OperatorError(f"{place}: {message}")
 
 
 def _check_section(app: Application, section: str) -> None:
