@@ -9,6 +9,10 @@ from time import monotonic
 
 from cptoolkit.servers.protocol import Log
 
+END_TIME = 5.0
+"""Seconds that a thread with nothing left to do gets to end; only a system that is overloaded needs
+them."""
+
 
 class Worker(threading.Thread):
     """A thread that runs handlers, and sometimes leads."""
@@ -125,8 +129,10 @@ class Crew:
     def leave(self, worker: Worker) -> None:
         """Take note that ``worker`` ends, and replace it if it was not told to."""
         with self._mutex:
+            if self.quitting:
+                return  # a member still, for whom join() waits
             self._members.discard(worker)
-        if not (worker.dismissed or self.quitting):
+        if not worker.dismissed:
             if self.leader is worker:
                 self.promote()
             self.refill()
@@ -140,12 +146,17 @@ class Crew:
             self._resting.clear()
 
     def join(self, deadline: float) -> list[str]:
-        """Wait until ``deadline`` for all to end, and return the names of those that have not."""
+        """Wait for all to end, until ``deadline`` for those in a call, and return their names.
+
+        The others end by themselves, however busy the machine is.
+        """
         here = threading.current_thread()
-        with self._mutex:
-            others = [worker for worker in self._members if worker is not here]
+        others = [worker for worker in self._members if worker is not here]
         for worker in others:
             worker.join(max(0.0, deadline - monotonic()))
+        for worker in others:
+            if not worker.calls & 1:
+                worker.join(END_TIME)
         return [worker.name for worker in others if worker.is_alive()]
 
     # -- leading and resting ----------------------------------------------------------------------

@@ -321,6 +321,26 @@ def test_all_threads_that_are_not_needed_any_more_end_together(wait_until):
     assert crew.join(time.monotonic() + 10) == []
 
 
+def test_threads_that_are_just_ending_are_waited_for():
+    def work(worker):
+        while crew.rest(worker):
+            quitting.wait(PATIENCE)  # it leads
+        crew.leave(worker)
+        left.set()
+        end.wait(PATIENCE)
+
+    quitting, left, end, stuck = *(threading.Event() for _ in range(3)), []
+    crew = crew_module.Crew(work, 1, print)
+    crew.refill()
+    crew.quit()
+    quitting.set()
+    assert left.wait(PATIENCE)
+    with in_threads(lambda: stuck.extend(["joined", *crew.join(0.0)]), stop=end.set) as [joining]:
+        joining.join(0.1)
+        assert not stuck
+    assert stuck == ["joined"]
+
+
 def test_threads_that_are_just_being_hired_can_be_waited_for(monkeypatch):
     ending, ended = [], []
 
@@ -499,4 +519,4 @@ def test_conversation_that_fails_is_told_and_closed(engine_of, connect):
     with connect(address, b"plain") as sock:
         assert sock.recv(5) == b"plain"
     assert engine.end() == ([], ["a connection was dropped because of an error"])
-    assert engine.crew.strength <= 1
+    assert engine.crew.lent == 0

@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import warnings
-from functools import partial
 
 import pytest
 import trustme
@@ -838,10 +837,7 @@ def test_big_bodies_go_both_ways(site):
     body = os.urandom(1_000_000) * 5
     with running.tls(receive_buffer=8192) as client:
         head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n"
-        with in_threads(partial(client.send, head + body)):
-            status, echoed = client.answer()
-    assert status == 200
-    assert echoed == body
+        assert client.send(head + body).answer() == (200, body)
 
 
 def test_slow_reader_holds_no_thread(site, wait_until):
