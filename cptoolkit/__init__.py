@@ -31,7 +31,7 @@ with _warnings.catch_warnings():
     import webob as _webob  # noqa: F401
 
 from cptoolkit import dispatch, module_aliases, process
-from cptoolkit.application import Application, Tree
+from cptoolkit.application import Application
 from cptoolkit.context import request, response, serving, session, thread_data
 from cptoolkit.decorators import expose, popargs
 from cptoolkit.http.errors import (
@@ -42,6 +42,7 @@ from cptoolkit.http.errors import (
     NotFound,
     TimeoutError,
 )
+from cptoolkit.mounts import Tree
 from cptoolkit.pipeline import Pipeline, Use, use
 from cptoolkit.site import checker, config, engine, log, quickstart, server, tools, tree
 from cptoolkit.toolbox import Tool

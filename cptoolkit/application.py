@@ -1,9 +1,8 @@
-"""Applications, each an object tree served as a WSGI application, and the tree of them all."""
+"""Applications, each an object tree served as a WSGI application."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.configuration import AppConfig, NamespaceSet, ObservedDict, Source, generation
@@ -12,28 +11,24 @@ from cptoolkit.cycle import respond
 from cptoolkit.default_tools import tools
 from cptoolkit.dispatch import Dispatcher
 from cptoolkit.global_config import config as global_config
-from cptoolkit.hooks import run as run_hooks
 from cptoolkit.http.error_pages import bare_error, check_error_page
-from cptoolkit.http.errors import InternalRedirect, NotFound
+from cptoolkit.http.errors import InternalRedirect
 from cptoolkit.http.request import Request
 from cptoolkit.http.response import Response
-from cptoolkit.http.values import urljoin
 from cptoolkit.logs import LogManager
 from cptoolkit.middleware.bodies import FILE, close
 from cptoolkit.plan import Plans
 from cptoolkit.process.wspbus import bus as engine
+from cptoolkit.request_end import ServedBody, release
 from cptoolkit.wsgi_pipeline import WSGIPipeline
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from cptoolkit.layer_tool import LayerTool
     from cptoolkit.middleware.layer import Layer
 
 Dispatch = Callable[[str], Any]
-
-NO_APPLICATION = b"There is no application here."
-"""What a tree answers with status 404."""
 
 
 class Application:
@@ -93,7 +88,7 @@ class Application:
 
     @script_name.setter
     def script_name(self, script_name: str | None) -> None:
-        self._script_name = None if script_name is None else _mount_point(script_name)
+        self._script_name = None if script_name is None else mount_point(script_name)
 
     def merge(self, config: Source) -> None:
         """Add config, and act on what it says of the whole application.
@@ -256,77 +251,6 @@ class Application:
         response.headerlist = headers
 
 
-def release(request: Request) -> None:
-    """End a request: hooks of on_end_request, files of its body, the bus.
-
-    What fails then is logged: the answer has been made, and nobody is left to be told.
-    """
-    if request.closed:
-        return
-    request.closed = True
-    try:
-        try:
-            own = request._hooks
-            if own is not None:
-                run_hooks(own.ordered("on_end_request"))
-            elif request.plan is not None:
-                run_hooks(request.plan.on_end_request)
-        finally:
-            if "_body" in request.__dict__:
-                request.body.close()
-            if engine.listeners.get("after_request"):
-                engine.publish("after_request")
-    except Exception:
-        assert request.app is not None
-        what = f"the end of a request has failed, that of {request.path_info!r}"
-        request.app.log(what, "HTTP", traceback=True)
-
-
-class ServedBody:
-    """The body on its way out, and what is to be done when it is closed (PEP 3333)."""
-
-    __slots__ = ("_exchange", "_iterator")
-
-    def __init__(self, request: Request, response: Response) -> None:
-        self._exchange = (request, response)
-        self._iterator = iter(response.app_iter)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        # The host may draw the body from anywhere; the handler's generator must not notice.
-        token = current.set(self._exchange)
-        try:
-            return next(self._iterator)
-        except StopIteration:
-            raise
-        except Exception:
-            app = self._exchange[0].app
-            if app is not None:
-                app.log("the body failed after the response had begun", "HTTP", traceback=True)
-            raise
-        finally:
-            current.reset(token)
-
-    def close(self) -> None:
-        """Close the body and end the request; does so once."""
-        request, response = self._exchange
-        if request.closed:
-            return
-        token = current.set(self._exchange)
-        try:
-            try:
-                response.drop_body()
-            finally:
-                release(request)
-        except Exception:
-            assert request.app is not None
-            request.app.log("the body could not be closed", "HTTP", traceback=True)
-        finally:
-            current.reset(token)
-
-
 def _seen(redirect: InternalRedirect) -> bool:
     """Whether a request, or one that led to it, was for the same path and query already."""
     request: Request | None = redirect.request
@@ -337,7 +261,12 @@ def _seen(redirect: InternalRedirect) -> bool:
     return False
 
 
-def _mount_point(script_name: str) -> str:
+def mount_point(script_name: str) -> str:
+    """A mount point as it is kept: without a slash at its end.
+
+    :raises TypeError: if it is no text.
+    :raises ValueError: if it does not begin with a slash.
+    """
     if not isinstance(script_name, str):
         raise TypeError(f"a mount point must be a str, got {script_name!r}")
     script_name = script_name.rstrip("/")
@@ -347,130 +276,3 @@ def _mount_point(script_name: str) -> str:
             f"did you mean {'/' + script_name!r}?"
         )
     return script_name
-
-
-def favicon() -> Iterable[bytes]:
-    """The icon that is served at ``/favicon.ico`` where the application has none of its own.
-
-    :raises NotFound: where the package has come without its data, as in some frozen programs.
-    """
-    from io import BytesIO
-    from pkgutil import get_data  # reads from a zip file, too
-
-    from cptoolkit.middleware.etags import tag_of
-    from cptoolkit.static_functions import serve_fileobj
-
-    try:
-        icon = get_data("cptoolkit", "favicon.ico")
-    except OSError:
-        icon = None
-    if icon is None:
-        raise NotFound
-    headers = serving.response.headers
-    headers["Cache-Control"] = "max-age=86400"
-    headers["ETag"] = tag_of(icon)
-    return serve_fileobj(BytesIO(icon), "image/x-icon")
-
-
-favicon.exposed = True  # type: ignore[attr-defined]
-
-
-class Tree:
-    """Applications by mount point: the WSGI application of the whole site (reference, 4.2.2)."""
-
-    apps: dict[str, Any]
-    """Applications, and other WSGI applications grafted on, by mount point."""
-
-    def __init__(self) -> None:
-        self.apps = {}
-
-    def mount(self, root: Any, script_name: str = "", config: Source | None = None) -> Application:
-        """Serve an object tree at a mount point.
-
-        :param root: the object at the root of the tree, or an Application.
-        :param script_name: the mount point, "" for the root of the site.
-        :param config: for the application: a dict of sections, a path, or an open file.
-        :raises TypeError: if the mount point is None; that is for applications outside a tree.
-        :raises ValueError: if an Application comes with another mount point than its own.
-        """
-        if script_name is None:
-            raise TypeError(
-                "script_name must be a str, the mount point. To take it from the request, make "
-                "an Application with script_name=None and tree.graft() it"
-            )
-        script_name = _mount_point(script_name)
-        if isinstance(root, Application):
-            app = root
-            if script_name and app.script_name != script_name:
-                raise ValueError(
-                    f"the Application is made for {app.script_name!r}, and cannot be mounted at "
-                    f"{script_name!r}"
-                )
-            script_name = app.script_name
-            if config:
-                app.merge(config)
-        else:
-            app = Application(root, script_name, config)
-        if script_name == "" and app.root is not None and not hasattr(app.root, "favicon_ico"):
-            with suppress(AttributeError, TypeError):  # an object without attributes goes without
-                app.root.favicon_ico = favicon
-        self.apps[script_name] = app
-        return app
-
-    def graft(self, wsgi_callable: WSGIApplication, script_name: str = "") -> None:
-        """Serve any WSGI application at a mount point (reference, 5.9.2)."""
-        if not callable(wsgi_callable):
-            raise TypeError(f"a WSGI application must be callable, got {wsgi_callable!r}")
-        self.apps[_mount_point(script_name)] = wsgi_callable
-
-    def script_name(self, path: str | None = None) -> str | None:
-        """The mount point of the application that serves a path; None without one.
-
-        :param path: a path from the root of the site; without one that of the current request.
-        """
-        if path is None:
-            request = serving.request
-            path = request.script_name + request.path_info
-        while True:
-            if path in self.apps:
-                return path
-            if not path:
-                return None
-            path = path[: path.rfind("/")] if "/" in path else ""
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Hand a request to the application with the longest mount point on its path."""
-        apps = self.apps
-        above = environ.get("SCRIPT_NAME", "")
-        if len(apps) == 1 and "" in apps and not above:
-            served: Iterable[bytes] = apps[""](environ, start_response)
-            return served
-        app, environ = self.resolve(environ)
-        if app is None:
-            length = str(len(NO_APPLICATION))
-            fields = [("Content-Type", "text/plain;charset=utf-8"), ("Content-Length", length)]
-            start_response("404 Not Found", fields)
-            return [] if environ["REQUEST_METHOD"] == "HEAD" else [NO_APPLICATION]
-        served = app(environ, start_response)
-        return served
-
-    def resolve(self, environ: WSGIEnvironment) -> tuple[Any, WSGIEnvironment]:
-        """The application with the longest mount point on a request's path, and its environ.
-
-        :returns: None and the environ unchanged if there is no such application.
-        """
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        if "//" in path:
-            path = urljoin(path)
-        decoded = path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
-        script_name = self.script_name(decoded.rstrip("/"))
-        if script_name is None:
-            return None, environ
-        environ = environ.copy()
-        mounted = script_name.encode().decode("latin-1")
-        environ["SCRIPT_NAME"] = mounted
-        environ["PATH_INFO"] = path[len(mounted) :]
-        return self.apps[script_name], environ
-
-
-tree = Tree()

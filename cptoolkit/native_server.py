@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cptoolkit.application import NO_APPLICATION, Application, Tree
+from cptoolkit.application import Application
+from cptoolkit.mounts import NO_APPLICATION, Tree
 from cptoolkit.process.adapter import CannotServe
 from cptoolkit.process.channels import ERROR
 from cptoolkit.servers import Server

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from cptoolkit.application import Application, tree
+from cptoolkit.application import Application
 from cptoolkit.checks import Checker
 from cptoolkit.config_files import load, loaded_files
 from cptoolkit.configuration import Source
@@ -22,6 +22,7 @@ from cptoolkit.http.error_pages import check_error_page
 from cptoolkit.http.request import Request
 from cptoolkit.http.response import Response
 from cptoolkit.logs import GlobalLogManager
+from cptoolkit.mounts import tree
 from cptoolkit.process import plugins
 from cptoolkit.process.namespace import engine_namespace, server_namespace
 from cptoolkit.process.servers import Server

@@ -16,8 +16,9 @@ from pathlib import Path
 from types import MethodType, ModuleType
 from typing import Any
 
-from cptoolkit.application import Application, Tree, tree
+from cptoolkit.application import Application
 from cptoolkit.middleware.nearest import did_you_mean
+from cptoolkit.mounts import Tree, tree
 
 USUAL_NAMES = ("application", "app", "wsgiapp", "root")
 """Where an application is looked for in a module, if the command line names none."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit import site
-from cptoolkit.application import Tree
 from cptoolkit.middleware.nearest import did_you_mean
+from cptoolkit.mounts import Tree
 from cptoolkit.servers import Options, Server
 
 if TYPE_CHECKING:

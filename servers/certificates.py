@@ -93,6 +93,12 @@ def key_pairs(options: Options) -> dict[str, KeyPair]:
     return pairs
 
 
+def files_of(options: Options) -> list[str]:
+    """Return the files that contexts are made from."""
+    paths = [path for pair in key_pairs(options).values() for path in pair.paths()]
+    return [*paths, options.ssl_client_ca] if options.ssl_client_ca else paths
+
+
 def client_authorities(options: Options) -> bytes:
     """Return the certificates (PEM) that those of clients are signed with.
 

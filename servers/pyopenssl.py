@@ -14,6 +14,7 @@ from cptoolkit.servers.certificates import (
     KeyPair,
     Reloaded,
     client_authorities,
+    files_of,
     for_host,
     key_pairs,
 )
@@ -47,8 +48,7 @@ class PyOpenSSL:
                 raise TLSError(f"ssl_context: must be one of ssl or pyOpenSSL, got {given!r}")
             make = self._given
         else:
-            paths = [path for pair in key_pairs(options).values() for path in pair.paths()]
-            paths += [options.ssl_client_ca] if options.ssl_client_ca else []
+            paths = files_of(options)
         self._contexts = Reloaded(make, paths, log)
 
     def wrap(self, sock: socket.socket) -> PyOpenSSLTransport:

@@ -13,6 +13,7 @@ from cptoolkit.servers.certificates import (
     KeyPair,
     Reloaded,
     client_authorities,
+    files_of,
     for_host,
     key_pairs,
 )
@@ -42,10 +43,7 @@ class BuiltinTLS:
                 raise TLSError(f"ssl_context: cannot be a server's: {exc}") from exc
             self._contexts = Reloaded[ssl.SSLContext](lambda: context, [], log)
             return
-        paths = [path for pair in key_pairs(options).values() for path in pair.paths()]
-        if options.ssl_client_ca:
-            paths.append(options.ssl_client_ca)
-        self._contexts = Reloaded[ssl.SSLContext](self._make, paths, log)
+        self._contexts = Reloaded[ssl.SSLContext](self._make, files_of(options), log)
 
     def wrap(self, sock: socket.socket) -> SSLTransport:
         context = self._contexts.current()

@@ -1,24 +1,19 @@
 """The command, run in processes of its own; those that serve are asked over HTTP."""
 
-import http.client
 import os
-import queue
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from beside import PATIENCE, wait_until
+from serving import COMMAND, Serving
 
 from cptoolkit.cli import main
 from cptoolkit.version import __version__
-
-PATIENCE = 30  # seconds; only a failure uses them up
-COMMAND = [sys.executable, "-m", "cptoolkit"]
 
 HELLO = '''
 import cptoolkit
@@ -128,62 +123,12 @@ def fails(folder, monkeypatch, capsys):
         del sys.modules[name]
 
 
-class Serving:
-    """The command, while it serves on a free port."""
-
-    def __init__(self, folder, *words):
-        self.lines = []
-        self._arriving = queue.Queue()
-        self.process = subprocess.Popen(
-            [*COMMAND, *words],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self._arriving.put(line.rstrip("\n"))
-        self._arriving.put(None)
-
-    def wait_for(self, text):
-        while (line := self._arriving.get(timeout=PATIENCE)) is not None:
-            self.lines.append(line)
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} never came, only {self.lines}")
-
-    def get(self, path="/"):
-        if not hasattr(self, "port"):
-            self.port = int(self.wait_for("Serving on http://127.0.0.1:").rpartition(":")[2])
-        with closing(
-            http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        ) as client:
-            client.request("GET", path)
-            response = client.getresponse()
-            return response.status, response.read().decode()
-
-    def end(self, signum=signal.SIGTERM):
-        self.process.send_signal(signum)
-        return self.process.wait(PATIENCE)
-
-    def close(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        self.process.stdout.close()
-
-
 @pytest.fixture
 def serve(folder):
     running = []
 
     def start(*words):
-        running.append(Serving(folder, *words))
+        running.append(Serving([*COMMAND, *words], folder))
         return running[-1]
 
     yield start
@@ -363,7 +308,7 @@ def test_certificate_that_is_not_there_is_told(folder):
 def test_several_processes_serve(serve):
     serving = serve("run", "hello:Root", "--port", "0", "--processes", "2")
     assert serving.get("/server?name=processes") == (200, "2")
-    assert serving.end(signal.SIGTERM) == 0
+    assert serving.stop() == 0
 
 
 # Options
@@ -401,7 +346,7 @@ def flag_server(tmp_path_factory):
     (folder / "hello.py").write_text(HELLO)
     [table] = [mark for mark in test_server_flags.pytestmark if mark.name == "parametrize"]
     words = [word for flags, _, _ in table.args[1] for word in flags]
-    serving = Serving(folder, "run", "hello:Root", "--port", "0", *words)
+    serving = Serving([*COMMAND, "run", "hello:Root", "--port", "0", *words], folder)
     try:
         yield {name: serving.get(f"/server?name={name}")[1] for _, name, _ in table.args[1]}
     finally:
@@ -455,18 +400,18 @@ def test_installed_command_is_the_same():
 def test_log_tells_how_it_starts_and_sigterm_ends_it(serve):
     serving = serve("run", "hello:Root", "--port", "0")
     serving.wait_for("ENGINE Bus STARTED")
-    log = "\n".join(serving.lines)
+    log = "\n".join(serving.output)
     steps = ("Listening for SIGTERM.", "Bus STARTING", "Started monitor thread 'Autoreloader'.",
              "Serving on http://127.0.0.1:", "Bus STARTED")  # fmt: skip
     at = [log.index(f"ENGINE {step}") for step in steps]
     assert at == sorted(at)
-    assert serving.end() == 0
+    assert serving.stop() == 0
 
 
 def test_ctrl_c_ends_it(serve):
     serving = serve("run", "hello:Root", "--port", "0")
     assert serving.get() == (200, "hello")
-    serving.process.send_signal(signal.SIGINT)
+    serving.send(signal.SIGINT)
     serving.wait_for("ENGINE Bus EXITED")
     assert serving.process.wait(PATIENCE) in (0, 130)
 
@@ -483,7 +428,7 @@ def test_modules_are_imported_from_the_path_and_served_as_configured(serve, fold
     serving = serve("-c", "g.conf", "-i", "mymod", "-P", "pkg", "-p", "my.pid")
     assert serving.get("/setting?key=mine") == (200, "'yes'")
     assert int((folder / "my.pid").read_text()) == serving.process.pid
-    assert serving.end() == 0
+    assert serving.stop() == 0
     assert not (folder / "my.pid").exists()
 
 
@@ -499,7 +444,7 @@ def test_environment_is_applied(serve, folder):
     line = serving.wait_for("production")
     serving.port = int(line.split()[1])
     assert serving.get() == (200, "hello")
-    assert serving.lines == [line]  # the log is not on the screen
+    assert serving.output == [line]  # the log is not on the screen
 
 
 def test_modules_that_mount_nothing_are_told_of(serve, folder):
@@ -515,10 +460,7 @@ def test_daemon_goes_to_the_background(serve, folder):
     assert serving.process.wait(PATIENCE) == 0
     pid = 0
     try:
-        deadline = time.monotonic() + PATIENCE
-        while "Bus STARTED" not in (log.read_text() if log.exists() else ""):
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.02)
+        wait_until(lambda: log.exists() and "Bus STARTED" in log.read_text())
         pid = int((folder / "my.pid").read_text())
         assert pid != serving.process.pid
     finally:

@@ -77,11 +77,11 @@ def test_alias_is_the_very_same_module():
 
 
 def test_alias_leaves_the_module_its_own_spec():
-    import cptoolkit._cptree
-    from cptoolkit import application
+    import cptoolkit._cpchecker
+    from cptoolkit import checks
 
-    assert cptoolkit._cptree is application
-    assert application.__spec__.name == "cptoolkit.application"
+    assert cptoolkit._cpchecker is checks
+    assert checks.__spec__.name == "cptoolkit.checks"
 
 
 def test_historic_names_are_attributes_without_an_import():

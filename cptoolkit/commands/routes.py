@@ -6,12 +6,12 @@ import argparse
 import json
 import sys
 
-from cptoolkit.application import Tree, tree
 from cptoolkit.commands.loading import configure, load_target, mount
 from cptoolkit.commands.parser import Parser, add_config_flags
 from cptoolkit.introspection.site_map import site_map
 from cptoolkit.introspection.tables import Terminal, write
 from cptoolkit.introspection.text import map_lines
+from cptoolkit.mounts import Tree, tree
 from cptoolkit.target import Kind
 
 _EXAMPLES = """\

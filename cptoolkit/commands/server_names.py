@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from cptoolkit import other_servers
 from cptoolkit.commands.loading import WrongConfig, one_line
 from cptoolkit.middleware.nearest import did_you_mean, nearest
+from cptoolkit.other_server_base import LISTENING, OtherServer, missing
 from cptoolkit.process.httpserver import Server
 from cptoolkit.server_flags import flags_of, given_flags
 from cptoolkit.target import import_module
@@ -20,7 +21,7 @@ Factory: TypeAlias = Callable[[Server], Any]
 NAMES = ("bundled", "native", "waitress", "cheroot", "werkzeug", "wsgiref")
 """What can be served with in this process, under the bus."""
 
-OTHERS: dict[str, type[other_servers.OtherServer]] = {
+OTHERS: dict[str, type[OtherServer]] = {
     "waitress": other_servers.Waitress,
     "cheroot": other_servers.Cheroot,
     "werkzeug": other_servers.Werkzeug,
@@ -67,8 +68,8 @@ def choose_server(arguments: argparse.Namespace) -> Factory | None:
         raise WrongConfig(_unknown(name))
     kind = OTHERS[name]
     if importlib.util.find_spec(kind.package) is None:
-        raise WrongConfig(f"--server {name}: {other_servers.missing(kind.package)}")
-    taken = {*other_servers.LISTENING, *kind.takes}
+        raise WrongConfig(f"--server {name}: {missing(kind.package)}")
+    taken = {*LISTENING, *kind.takes}
     refused = [flag for option, flag in given_flags(arguments).items() if option not in taken]
     if refused:
         raise WrongConfig(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from cptoolkit.application import tree
 from cptoolkit.commands.checking import check_config
 from cptoolkit.global_config import config
+from cptoolkit.mounts import tree
 from cptoolkit.process import plugins
 from cptoolkit.process.channels import WARNING
 from cptoolkit.process.wspbus import bus as engine

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
-from cptoolkit.application import tree
 from cptoolkit.commands.loading import configure, extend_path, only_application
 from cptoolkit.commands.parser import (
     STATUSES,
@@ -19,6 +18,7 @@ from cptoolkit.commands.parser import (
 )
 from cptoolkit.commands.serving import serve
 from cptoolkit.middleware.nearest import nearest
+from cptoolkit.mounts import tree
 from cptoolkit.target import import_module
 from cptoolkit.version import __version__
 

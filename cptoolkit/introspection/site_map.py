@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from cptoolkit.application import Application, Tree
+from cptoolkit.application import Application
 from cptoolkit.introspection.naming import object_name
 from cptoolkit.introspection.survey import Route
 from cptoolkit.introspection.url_map import url_map
+from cptoolkit.mounts import Tree
 
 
 class MountedMap(TypedDict):

@@ -18,7 +18,7 @@ from cptoolkit.process.channels import (
     ChannelFailures,
     OperatorError,
 )
-from cptoolkit.process.reexec import command_line, replace_process
+from cptoolkit.process.reexec import command_line, respawn
 from cptoolkit.process.wspbus import EX_SOFTWARE, StartFailure, State
 
 if TYPE_CHECKING:
@@ -158,13 +158,8 @@ def _end(
             command = command_line()
             for server, listeners in zip(servers, opened, strict=True):
                 server.leave(listeners)
-            bus.log("Re-spawning " + " ".join(command))
-            try:
-                replace_process(command, bus.max_cloexec_files)
-            except OSError as error:  # which names the folder if it is that
-                where = error.filename or command[0]
-                bus.log(f"Cannot start anew: {where}: {error.strerror}.", ERROR)
-                status = EX_SOFTWARE
+            respawn(bus, command)
+            status = EX_SOFTWARE
         bus.log("All processes have ended.")
     except Exception:
         bus.log("The processes have ended, but not in order", ERROR, traceback=True)

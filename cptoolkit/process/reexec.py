@@ -8,10 +8,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cptoolkit.process.activation import passed_descriptors
+from cptoolkit.process.channels import ERROR
 from cptoolkit.process.handover import bequeath
+
+if TYPE_CHECKING:
+    from cptoolkit.process.wspbus import Bus
 
 try:
     # Relative names on the command line and in PYTHONPATH mean this folder, wherever the program
@@ -70,6 +74,19 @@ def close_on_exec(limit: int) -> None:
         if descriptor not in kept and descriptor < limit:
             with contextlib.suppress(OSError):  # closed meanwhile
                 os.set_inheritable(descriptor, False)
+
+
+def respawn(bus: Bus, command: list[str]) -> None:
+    """Run ``command`` in place of this program, as a bus says; returns if the system refuses.
+
+    The log tells either.
+    """
+    bus.log("Re-spawning " + " ".join(command))
+    try:
+        replace_process(command, bus.max_cloexec_files)
+    except OSError as error:  # which names the folder if it is that
+        where = error.filename or command[0]
+        bus.log(f"Cannot start anew: {where}: {error.strerror}.", ERROR)
 
 
 def replace_process(command: list[str], limit: int) -> None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 import webob
 import webtest
 
-from cptoolkit.application import Application, Tree
+from cptoolkit.application import Application
 from cptoolkit.context import current
 from cptoolkit.default_tools import tools
 from cptoolkit.middleware import Sessions
 from cptoolkit.middleware.at import At, check_prefix
 from cptoolkit.middleware.sessions.layer import SESSION
+from cptoolkit.mounts import Tree
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from cptoolkit import site
-from cptoolkit.application import Application, Tree
+from cptoolkit.application import Application
 from cptoolkit.configuration import Source, generation
 from cptoolkit.hooks import common_hooks
+from cptoolkit.mounts import Tree
 from cptoolkit.process.adapter import url
 from cptoolkit.process.ports import client_host
 from cptoolkit.process.wspbus import State

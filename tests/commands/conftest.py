@@ -1,16 +1,13 @@
-import http.client
 import os
 import shutil
 import socket
 import ssl
 import subprocess
-import sys
 from contextlib import closing
 
 import pytest
-from beside import PATIENCE, Program
-
-COMMAND = [sys.executable, "-m", "cptoolkit"]
+from beside import PATIENCE
+from serving import COMMAND, Serving
 
 HELLO = """
 import os
@@ -22,6 +19,7 @@ import cptoolkit
 class Root:
     @cptoolkit.expose
     def index(self):
+        cptoolkit.engine.wait(cptoolkit.engine.states.STARTED)  # who ends it before fails its start
         return "hello"
 
     @cptoolkit.expose
@@ -62,30 +60,6 @@ class Root:
         cptoolkit.engine.restart()
         return "again"
 """
-
-
-class Serving(Program):
-    """The command, while it serves on a free port."""
-
-    port = 0
-    tls = None
-
-    def connection(self):
-        if not self.port:
-            line = self.wait_for("Serving on http")
-            self.port = int(line.rpartition(":")[2])
-        if self.tls is not None:
-            return http.client.HTTPSConnection(
-                "127.0.0.1", self.port, timeout=PATIENCE, context=self.tls
-            )
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-
-    def get(self, path="/", method="GET", body=None):
-        with closing(self.connection()) as client:
-            client.request(method, path, body)
-            response = client.getresponse()
-            self.headers = response.headers
-            return response.status, response.read().decode()
 
 
 @pytest.fixture
