@@ -83,10 +83,10 @@ def start(
     :raises StartFailure: if a listener of ``start`` fails.
     """
     running = engine.state is State.STARTED
-    if running and engine._pid != os.getpid():
+    if running and engine.pid != os.getpid():
         # By a parent whose threads and connections have not survived the fork.
         engine.log(
-            f"The bus was started in process {engine._pid}, before the fork: it starts again here. "
+            f"The bus was started in process {engine.pid}, before the fork: it starts again here. "
             "Leave engine.start() to the adapter.",
             WARNING,
         )
@@ -110,7 +110,7 @@ def start(
 
 def stop() -> None:
     """Exit the bus, as the process is about to end. Its listeners' errors are in the log."""
-    if engine._pid != os.getpid():  # a parent's bus is the parent's
+    if engine.pid != os.getpid():  # a parent's bus is the parent's
         return
     _ours.append(True)
     with contextlib.suppress(ChannelFailures):

@@ -95,14 +95,16 @@ class ServerAdapter:
         thread = threading.Thread(target=self._serve)
         thread.name = f"HTTPServer {thread.name}"
         self._thread = thread
-        thread.start()
         try:
+            thread.start()
             self.wait()
+            self.running = True
         except BaseException:
-            if self._is_alive():  # and would hold the process for ever
+            self.running = False
+            # It would hold the process for ever. After Ctrl-C the thread may still be to begin.
+            if self._can_prepare() or self._is_alive():
                 self.httpserver.stop()
             raise
-        self.running = True
         self.bus.log(f"Serving on {self.description}")
 
     # After daemons have forked (65); before root's rights go (77).

@@ -89,8 +89,9 @@ def _is_plugin(value: object) -> bool:
 def _is_setting(owner: object, name: str) -> bool:
     # A method in its place would only break things; a callback is a setting, and no method of its
     # owner.
-    is_method = callable(getattr(type(owner), name, None))
-    return hasattr(owner, name) and not name.startswith("_") and not is_method
+    ours = getattr(type(owner), name, None)
+    fixed = callable(ours) or (isinstance(ours, property) and ours.fset is None)
+    return hasattr(owner, name) and not name.startswith("_") and not fixed
 
 
 def _settings(owner: object) -> list[str]:

@@ -46,9 +46,8 @@ class PIDFile(SimplePlugin):
         try:
             # A program that has started anew after root's rights had gone could not write it again.
             if self._named() != pid:
-                self._clear_stale()
-                with self._path.open("x") as file:  # of two that start at a time one fails here
-                    file.write(f"{pid}\n")
+                while not self._take(pid):
+                    pass  # another program has removed it just now
         except OSError as error:
             raise OperatorError(
                 f"Cannot write PID file {self.pidfile!r}: {error.strerror}."
@@ -76,22 +75,41 @@ class PIDFile(SimplePlugin):
         else:
             self.bus.log(f"PID file removed: {self.pidfile!r}.")
 
-    def _clear_stale(self) -> None:
-        pid = self._named()
-        if pid and _is_running(pid):
-            raise OperatorError(
-                f"PID file {self.pidfile!r} names process {pid}, which is running. "
-                "Stop it first, or remove the file if that is another program."
-            )
-        self._path.unlink(missing_ok=True)
+    def _take(self, pid: int) -> bool:
+        """Write the number to the file; False if that is no longer there.
+
+        :raises OperatorError: if the file names another process that is running.
+        """
+        from fcntl import LOCK_EX, lockf  # not above: Windows has none
+
+        # Not through a link, which somebody else may have put there.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        with open(os.open(self._path, flags, 0o666), "r+", errors="replace") as file:
+            lockf(file, LOCK_EX)  # of two that start at once, one finds what the other has written
+            other = _number(file.read())
+            if other and _is_running(other):
+                raise OperatorError(
+                    f"PID file {self.pidfile!r} names process {other}, which is running. "
+                    "Stop it first, or remove the file if that is another program."
+                )
+            if not os.fstat(file.fileno()).st_nlink:
+                return False
+            file.seek(0)
+            file.truncate()
+            file.write(f"{pid}\n")
+        return True
 
     def _named(self) -> int:
         """The process that the file names; 0 if there is no file, or no number in it."""
         try:
-            content = self._path.read_text(errors="replace").strip()
+            return _number(self._path.read_text(errors="replace"))
         except FileNotFoundError:
             return 0
-        return int(content) if content.isdecimal() and len(content) < 20 else 0
+
+
+def _number(content: str) -> int:
+    content = content.strip()
+    return int(content) if content.isdecimal() and len(content) < 20 else 0
 
 
 def _is_running(pid: int) -> bool:

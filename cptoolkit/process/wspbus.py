@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.process.channels import ERROR, WARNING, ChannelFailures, Channels, OperatorError
-from cptoolkit.process.reexec import command_line, replace_process
+from cptoolkit.process.reexec import command_line, respawn
 
 __all__ = ["Bus", "ChannelFailures", "OperatorError", "StartFailure", "State", "bus", "states"]
 
@@ -114,6 +114,11 @@ class Bus(Channels):
         self._state = value
         self._wake()
 
+    @property
+    def pid(self) -> int:
+        """The process in which the bus was last started; 0 before that."""
+        return self._pid
+
     def start(self) -> None:
         """Start all services: publish ``start``.
 
@@ -156,13 +161,22 @@ class Bus(Channels):
     def exit(self) -> None:
         """Stop all services and publish ``exit``: the process is meant to end.
 
-        Nothing happens if the bus has exited already, or is about to in this or another thread.
-        Called while the bus is starting, it ends the process at once with status 70: a start
-        listener may be stuck.
+        Nothing happens if the bus has exited already, or is about to in this or another thread,
+        but that a restart which is under way ends the process instead. Called while the bus is
+        starting, it ends the process at once with status 70: a start listener may be stuck.
 
         :raises ChannelFailures: if a stop or exit listener failed; all have run, and :meth:`block`
             will end with status 70.
         """
+        self.execv = False
+        self._exit()
+
+    def restart(self) -> None:
+        """Exit, and have :meth:`block` start the program anew from the main thread."""
+        self.execv = True
+        self._exit()
+
+    def _exit(self) -> None:
         # Not a `with`: who comes second must not wait, the first may be about to join that very
         # thread.
         if not self._exit_guard.acquire(blocking=False):
@@ -179,11 +193,6 @@ class Bus(Channels):
         finally:
             self._exit_guard.release()
             self._wake()
-
-    def restart(self) -> None:
-        """Exit, and have :meth:`block` start the program anew from the main thread."""
-        self.execv = True
-        self.exit()
 
     def graceful(self) -> None:
         """Have all services reload: publish ``graceful``."""
@@ -397,14 +406,8 @@ class Bus(Channels):
         :raises RuntimeError: if the command that started it cannot be repeated.
         :raises SystemExit: with status 70 if the system refuses to run it; the log tells why.
         """
-        command = command_line()
-        self.log("Re-spawning " + " ".join(command))
-        try:
-            replace_process(command, self.max_cloexec_files)
-        except OSError as error:  # which names the folder if it is that
-            where = error.filename or command[0]
-            self.log(f"Cannot start anew: {where}: {error.strerror}.", ERROR)
-            raise SystemExit(EX_SOFTWARE) from error
+        respawn(self, command_line())
+        raise SystemExit(EX_SOFTWARE)
 
 
 def _leave_behind(threads: list[threading.Thread]) -> None:

@@ -4,6 +4,7 @@ from http.client import HTTPConnection
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import pytest
+from beside import wait_until
 
 from cptoolkit.process.servers import CannotServe, ServerAdapter
 from cptoolkit.process.wspbus import StartFailure, State
@@ -171,6 +172,20 @@ def test_server_that_ends_before_it_is_ready_fails_the_start(bus):
         ServerAdapter(bus, server).start()
 
 
+def test_server_whose_start_is_interrupted_does_not_go_on(bus, monkeypatch):
+    begin = threading.Thread.start
+
+    def interrupted(thread):
+        begin(thread)
+        raise KeyboardInterrupt
+
+    server = Prepared()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ServerAdapter(bus, server).start()
+    assert server.stopped.is_set()
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -212,6 +227,7 @@ def test_server_restarts(bus):
     adapter = ServerAdapter(bus, server)
     adapter.start()
     adapter.restart()
+    wait_until(lambda: len(server.calls) == 4)
     assert [name for name, _ in server.calls] == ["prepare", "serve", "prepare", "serve"]
     adapter.stop()
 

@@ -119,7 +119,8 @@ def test_hanging_thread_is_named_and_left_behind(bus):
         bus.start()
         when_blocking(bus, bus.exit)
         bus.block(interval=0.001)
-        assert bus.lines[-1] == "Left behind after 0.01 s, still running: stuck handler"
+        assert bus.lines[-1].startswith("Left behind after 0.01 s, still running: ")
+        assert "stuck handler" in bus.lines[-1]
         assert bus.levels[-1] == 40
     finally:
         proceed.set()
@@ -179,6 +180,28 @@ def test_interrupt_ends_the_process_in_order(run):
     script.send(signal.SIGINT)
     assert script.end() == 0
     assert "Bus EXITED" in script.output
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_signal_to_end_stops_a_restart_that_is_under_way(run, signum):
+    script = run("""
+        from cptoolkit.process.plugins import SignalHandler
+
+        def stop():
+            print("leaving", flush=True)
+            while bus.execv:
+                time.sleep(0.01)
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        SignalHandler(bus).subscribe()
+        bus.subscribe("stop", stop)
+        bus.start_with_callback(bus.restart)
+        bus.block()
+    """)
+    script.wait_for("leaving")
+    script.send(signum)
+    assert script.end() == 0
+    assert not [line for line in script.output if "Re-spawning" in line]
 
 
 def test_failed_start_ends_the_process_without_a_second_traceback(run):

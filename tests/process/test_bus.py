@@ -1,3 +1,4 @@
+import os
 import threading
 
 import pytest
@@ -52,6 +53,12 @@ def test_stop_and_start_again(bus):
     bus.stop()
     bus.start()
     assert calls == ["start", "stop", "start"]
+
+
+def test_bus_tells_the_process_that_it_was_started_in(bus):
+    assert bus.pid == 0
+    bus.start()
+    assert bus.pid == os.getpid()
 
 
 def test_bus_that_has_exited_starts_again(bus):

@@ -67,7 +67,9 @@ def test_unknown_key_names_the_nearest(engine, key, near):
         engine(key, 1)
 
 
-@pytest.mark.parametrize("key", ["subscribe", "autoreload.start", "_state", "zzzz.on", "zzzz"])
+@pytest.mark.parametrize(
+    "key", ["subscribe", "autoreload.start", "_state", "pid", "zzzz.on", "zzzz"]
+)
 def test_what_is_no_setting_is_refused(engine, key):
     with pytest.raises(ValueError, match=f"there is no setting engine.{key}"):
         engine(key, 1)

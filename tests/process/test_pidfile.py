@@ -1,8 +1,12 @@
 import os
+import re
 import subprocess
 import sys
+from fcntl import LOCK_EX, lockf
+from pathlib import Path
 
 import pytest
+from beside import wait_until
 
 from cptoolkit.process.plugins import PIDFile
 from cptoolkit.process.wspbus import OperatorError, StartFailure
@@ -65,6 +69,37 @@ def test_file_of_a_dead_process_is_replaced(bus, path):
     path.write_text(str(dead.pid))
     PIDFile(bus, path).start()
     assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_of_two_programs_that_start_at_once_one_gets_the_file(run, path):
+    path.write_text("left over")
+    with path.open("r+") as file:
+        lockf(file, LOCK_EX)  # the other program is at it
+        waiting = run(f"plugins.PIDFile(bus, {str(path)!r}).start()")
+        wait_until(lambda: re.search(rf"-> .* {waiting.pid} ", Path("/proc/locks").read_text()))
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+    assert waiting.end() != 0
+    assert f"names process {os.getpid()}, which is running" in waiting.output[-1]
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_file_that_another_program_removes_meanwhile_is_made_anew(run, path):
+    path.write_text("left over")
+    with path.open("r+") as file:
+        lockf(file, LOCK_EX)
+        waiting = run(f"plugins.PIDFile(bus, {str(path)!r}).start(); print(os.getpid())")
+        wait_until(lambda: re.search(rf"-> .* {waiting.pid} ", Path("/proc/locks").read_text()))
+        path.unlink()
+    assert waiting.end() == 0
+    assert path.read_text() == f"{waiting.output[-1]}\n"
+
+
+def test_file_is_not_written_through_a_link(bus, path, tmp_path):
+    path.symlink_to(tmp_path / "other")
+    with pytest.raises(OperatorError, match=r"Cannot write PID file"):
+        PIDFile(bus, path).start()
+    assert not (tmp_path / "other").exists()
 
 
 def test_file_with_the_own_number_is_replaced(bus, path):
