@@ -7,12 +7,15 @@ Every finding is a warning that names the place and, where there is one, the nea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
+from cptoolkit.application import Application
 from cptoolkit.config_inspection import CheckerWarning, is_section, plain_warnings, warn
 from cptoolkit.default_tools import tools
 from cptoolkit.handler_search import may_answer
 from cptoolkit.middleware.nearest import did_you_mean, nearest
+from cptoolkit.secret_keys import HIDDEN, is_secret
 from cptoolkit.value_checks import ValueChecks
 
 __all__ = ["Checker", "CheckerWarning"]
@@ -83,6 +86,25 @@ class Checker(ValueChecks):
                     f" {type(root).__name__}, is exposed. Decorate a method with @expose."
                 )
 
+    def check_objects(self) -> None:
+        """Tell of what a ``_cp_config``, decorators included, asks for and cannot be given."""
+        from cptoolkit.introspection.config_table import told_origin  # not above: for the start
+        from cptoolkit.introspection.findings import unusable
+
+        for script_name, app in self._apps():
+            if not isinstance(app, Application):
+                continue
+            # An object of the program's own may not let itself be looked at.
+            found = []
+            with suppress(Exception):
+                found = unusable(script_name, app)
+            for finding in found:
+                origins = [entry["origin"] for entry in finding["entries"]]
+                objects = [told_origin(each) for each in origins if each["kind"] == "_cp_config"]
+                if objects:  # other checks tell of sections
+                    place = f"{objects[0]} of the application at {script_name!r}"
+                    warn(f"In {place}, {finding['message']}")
+
     def check_global_config_sections(self) -> None:
         """Tell of sections in the global config that nothing reads.
 
@@ -143,7 +165,7 @@ class Checker(ValueChecks):
         """Tell of entries in an application's config that only the global config can have."""
         for script_name, app in self._apps():
             misplaced = [
-                f"[{section}] {key} = {value}"
+                f"[{section}] {key} = {HIDDEN if is_secret(key) else value}"
                 for section, key, value in self._entries(app)
                 if key.partition(".")[0] in SITE_NAMESPACES and "." in key
             ]

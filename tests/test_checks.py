@@ -1,12 +1,15 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import cptoolkit
 from cptoolkit.checks import Checker, CheckerWarning
 from cptoolkit.configuration import AppConfig, Config, NamespaceSet
+from cptoolkit.introspection.findings import unusable
 from cptoolkit.layer_tool import LayerTool
 from cptoolkit.middleware.layer import Layer
 from cptoolkit.toolbox import Tool
@@ -210,6 +213,69 @@ def test_namespace_of_others_is_left_alone():
     assert run(checker) == []
 
 
+# Objects
+
+
+class Shop:
+    @cptoolkit.expose
+    @cptoolkit.tools.gzip(compress_level=9)
+    def good(self):
+        raise AssertionError("called")
+
+
+class Refused(Shop):
+    @cptoolkit.expose
+    @cptoolkit.tools.gzip(compress_level=99)
+    def bad(self): ...
+
+
+class Unknown(Shop):
+    _cp_config = {"tools.gizp.on": True}
+
+
+def findings_of(root, config=None):
+    """What is found at the start of a program that serves a tree."""
+    cptoolkit.tree.mount(root, "/shop", config or {"/": {"tools.gzip.on": True}})
+    return run(cptoolkit.checker)
+
+
+@pytest.mark.parametrize(
+    ("root", "place", "message"),
+    [
+        pytest.param(
+            Refused, "Refused.bad at /bad", "tools.gzip cannot be used: compress_level must be",
+            id="a decorator's value",
+        ),
+        pytest.param(
+            Unknown, "Unknown at /", "there is no tool 'gizp' in the toolbox 'tools'; did you mean",
+            id="a tool",
+        ),
+    ],
+)  # fmt: skip
+def test_mistake_in_what_an_object_asks_for(root, place, message):
+    [found] = findings_of(root())
+    assert found.startswith("In _cp_config of ")
+    assert f"{place} of the application at '/shop', {message}" in found
+
+
+def test_objects_that_get_what_they_ask_for_are_no_finding():
+    assert findings_of(Shop()) == []
+
+
+def test_mistake_in_a_section_is_not_told_of_its_objects_too():
+    refused = {"tools.expires.on": True, "tools.expires.secs": -1}
+    assert len(findings_of(Shop(), {"/": refused})) == 1
+    assert len(findings_of(Shop(), {"/good": {"tools.gizp.on": True}})) == 1
+
+
+def test_object_that_does_not_let_itself_be_looked_at_is_left_alone(monkeypatch):
+    def url_map(app):
+        raise RuntimeError("not here")
+
+    monkeypatch.setattr(sys.modules[unusable.__module__], "url_map", url_map)
+    assert findings_of(Refused()) == []
+
+
 # Types
 
 SAMPLES = {"server": SimpleNamespace(socket_port=80, thread_pool=10, timeout=10.5, ssl=False,
@@ -263,6 +329,18 @@ def test_attribute_that_fails_is_no_sample():
     assert findings({"/": {"request.body": 1}}, samples=lambda: {"request": Sample()}) == []
 
 
+def test_secret_of_a_wrong_type_is_not_shown():
+    checker = make_checker({"/": {"db.password": ["hunter2"]}})
+    checker.known_config_types["db.password"] = str
+    assert "is (not shown), of type 'list', where 'str' is expected" in run(checker)[0]
+
+
+def test_secret_in_the_wrong_config_is_not_shown():
+    found = "\n".join(findings({"/": {"server.ssl_private_key_password": "Sesame"}}))
+    assert "[/] server.ssl_private_key_password = (not shown)" in found
+    assert "Sesame" not in found
+
+
 def test_type_of_ones_own():
     checker = make_checker({"/": {"db.port": "x"}})
     checker.known_config_types["db.port"] = int
@@ -306,10 +384,14 @@ def test_static_root_may_come_from_a_section_above(folder):
         ({"dir": "public", "root": "here"}, "'here/public' (root and dir) is not an absolute"),
         ({"dir": "none", "root": "FOLDER"}, "none' is not a folder."),
         ({"dir": "/public", "root": "FOLDER"}, "take the leading slash from dir"),
+        ({"dir": Path("/public"), "root": "FOLDER"}, "take the leading slash from dir"),
+        ({"dir": 5}, "a path must be a text"),
+        ({"dir": "public", "root": ["FOLDER"]}, "a path must be a text"),
     ],
+    ids=str,
 )
 def test_static_folder_that_is_not_there(folder, options, message):
-    options = {name: value.replace("FOLDER", folder) for name, value in options.items()}
+    options = {name: folder if value == "FOLDER" else value for name, value in options.items()}
     found = static_findings(static(on=True, **options))
     assert len(found) == 1
     assert message in found[0]

@@ -128,7 +128,8 @@ def _bash_value(word: Word) -> str:
 
 
 def zsh(parsers: Parsers) -> str:
-    """A script for zsh, for its function path or to be evaluated after compinit."""
+    """A script for zsh, for its function path (as ``_cptoolkit``) or to be evaluated after
+    compinit."""
     commands = " ".join(
         shlex.quote(f"{name}:{first_words(str(parser.description))}")
         for name, parser in parsers.items()
@@ -157,7 +158,11 @@ _cptoolkit() {{
     esac
 }}
 
-compdef _cptoolkit cptoolkit
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _cptoolkit "$@"  # found in the function path when first asked
+else
+    compdef _cptoolkit cptoolkit
+fi
 """
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from cptoolkit.application import Application, Tree
+from cptoolkit.application import Application
 from cptoolkit.introspection.config_table import ConfigTable, EntryOrigin
 from cptoolkit.introspection.survey import Sources, merged
 from cptoolkit.introspection.url_map import url_map
+from cptoolkit.mounts import Tree
 from cptoolkit.plan import Plan
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def _checked(tree: Tree, checker: Checker) -> Iterator[Finding]:
     """What the checker finds in a tree, also where config has it off at the start."""
     checker = copy.copy(checker)
     checker.tree = tree
+    checker.check_objects = False  # type: ignore[method-assign, assignment]  # comes after this
     if not checker.config.contained_paths:  # type: ignore[attr-defined]
         # That an application has no config is worth a word at the start, but it is no mistake.
         checker.check_skipped_app_config = False  # type: ignore[method-assign, assignment]
@@ -115,6 +118,8 @@ def _refusals(
         return
     except (ImportError, TypeError, ValueError) as error:
         whole = error
+    except Exception:  # a tool of the program's own may need a request
+        return
     told = False
     for keys in _groups(app, config):
         try:
@@ -123,13 +128,18 @@ def _refusals(
             told = True
             named = [key for key in keys if _is_named(key, str(error))]
             yield error, named or keys, config
+        except Exception:  # see above
+            continue
     if not told:
         yield whole, [], config
 
 
 def _is_named(key: str, message: str) -> bool:
     """Whether an error tells of an entry, or of the option of a tool that it sets."""
-    return repr(key) in message or repr(key.split(".", 2)[-1]) in message
+    option = key.split(".", 2)[-1]
+    if option == "on":  # a word that is in many messages
+        return repr(key) in message
+    return repr(key) in message or re.search(rf"\b{re.escape(option)}\b", message) is not None
 
 
 def _groups(app: Application, config: Mapping[str, Any]) -> list[list[str]]:

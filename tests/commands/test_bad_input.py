@@ -44,12 +44,13 @@ def test_missing_extra_is_told_with_what_installs_it(fails, folder, package, con
     [
         pytest.param(
             'sessions(storage_type="redis")',
-            "/page, tools.sessions: RedisStore needs redis: pip install 'cptoolkit[redis]'",
+            "tools.sessions.on, tools.sessions.storage_type: RedisStore needs redis: pip install"
+            " 'cptoolkit[redis]'",
             id="a package is missing",
         ),
         pytest.param(
             "gzip(compress_level=11)",
-            "/page: tools.gzip cannot be used: compress_level must be",
+            "tools.gzip.compress_level: tools.gzip cannot be used: compress_level must be",
             id="a value is refused",
         ),
     ],
@@ -60,7 +61,8 @@ def test_decorator_that_would_make_its_page_fail_is_told(fails, folder, decorato
         lines = ["@cptoolkit.expose", f"@cptoolkit.tools.{decorator}", "def page(self): ..."]
         program.write("\nclass Other:\n    " + "\n    ".join(lines) + "\n")
     status, line = fails(*FREE, command=(sys.executable, "-m", "cptoolkit", "run", "hello:Other"))
-    assert (status, line.startswith(f"cptoolkit: {told}")) == (1, True)
+    place = "_cp_config of hello.Other.page at /page"
+    assert (status, line.startswith(f"cptoolkit: {place}, {told}")) == (1, True)
 
 
 def test_missing_extra_is_told_in_production_with_several_processes(folder):
@@ -131,6 +133,7 @@ def test_wrong_config_of_the_program_itself_is_told(fails, folder):
     [
         pytest.param(["-c", "a.con"], "/a.con'; did you mean 'a.conf'?", id="config file"),
         pytest.param(["-c", "no/a.conf"], "there is no config file ", id="its folder"),
+        pytest.param(["-c", "."], "cannot read the config file '.': is a directory", id="a folder"),
         pytest.param(["-e", "prodction"], "did you mean 'production'?", id="environment"),
     ],
 )

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from beside import PATIENCE, free_port, wait_until
+from beside import PATIENCE, free_port
 
 from cptoolkit.cli import COMMANDS
 from cptoolkit.version import __version__
@@ -83,30 +83,60 @@ def test_log_has_no_colours(serve):
     assert not any("\x1b[" in line for line in serving.rest())
 
 
+STRICT = [sys.executable, "-X", "dev", "-W", "error"]
+
+SAYS = """
+cptoolkit.engine.subscribe("main", lambda: print("in block()", flush=True))
+"""
+"""More of the program: when Ctrl-C is no longer one at the start, which has a status of its own."""
+
+PLAIN = """
+import sys
+import cptoolkit
+from hello import Root
+
+cptoolkit.config.update({"server.socket_port": int(sys.argv[-1])})
+cptoolkit.quickstart(Root())
+"""
+
+
 @pytest.mark.parametrize(
-    "words", [[], ["-e", "production"], ["--no-reload", "--processes", "2"]],
-    ids=["as it is", "production", "processes"],
-)  # fmt: skip
-def test_nothing_is_warned_of_from_start_to_ctrl_c(serve, words):
-    strict = [sys.executable, "-X", "dev", "-W", "error", "-m", "cptoolkit", "run"]
+    "words",
+    [
+        pytest.param(["-m", "cptoolkit", "run", "hello"], id="run"),
+        pytest.param(["-m", "cptoolkit", "run", "hello", "-e", "production"], id="production"),
+        pytest.param(
+            ["-m", "cptoolkit", "run", "hello", "--no-reload", "--processes", "2"], id="processes"
+        ),
+        pytest.param(["plain.py"], id="quickstart"),
+    ],
+)
+def test_nothing_is_warned_of_from_start_to_ctrl_c(serve, folder, words):
+    (folder / "plain.py").write_text(PLAIN)
+    with (folder / "hello.py").open("a") as program:
+        program.write(SAYS)
     port = free_port()
-    serving = serve(*words, command=[*strict, "hello", "--port", str(port)])
+    serving = serve("--port", str(port), command=[*STRICT, *words])
     serving.port = port
     for _ in range(2 if "--processes" in words else 0):
         serving.wait_for("Bus STARTED")
-    wait_for_answer(serving)
+    serving.wait_for("in block()")
+    assert serving.get() == (200, "hello")
     assert serving.stop(signal.SIGINT) == 0
     for line in serving.rest():
-        assert re.match(r"\[\d\d/\w+/\d{4}:[\d:]+\] ENGINE |127\.0\.0\.1 - - |$", line) or (
+        ours = r"\[\d\d/\w+/\d{4}:[\d:]+\] ENGINE |127\.0\.0\.1 - - |in block\(\)$|$"
+        assert re.match(ours, line) or (
             line in ("CherryPy Checker:", "The Application mounted at '' has an empty config.")
         )
 
 
-def wait_for_answer(serving):
-    def answers():
-        try:
-            return serving.get() == (200, "hello")
-        except ConnectionRefusedError:
-            return False
-
-    wait_until(answers)
+@pytest.mark.parametrize(
+    "words", [["routes", "hello"], ["explain", "hello", "/slow"], ["check", "hello"]],
+    ids=["routes", "explain", "check"],
+)  # fmt: skip
+def test_nothing_is_warned_of_by_a_command_that_looks_at_a_site(folder, words):
+    done = subprocess.run(
+        [*STRICT, "-m", "cptoolkit", *words], cwd=folder,
+        capture_output=True, text=True, timeout=PATIENCE * 2, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import cptoolkit
 from cptoolkit import middleware, servers
 
@@ -74,6 +76,29 @@ cptoolkit.engine.exit()
 cptoolkit.engine.block()
 """
 
+LAYERS_ALONE = """
+from cptoolkit import Pipeline, use
+from cptoolkit.middleware import Cache, ErrorPages, Gzip, Proxy, Sessions
+import flask
+import webob
+
+app = flask.Flask("site")
+
+
+@app.route("/")
+def index():
+    visits = flask.request.environ["cptoolkit.session"]
+    visits["count"] = visits.get("count", 0) + 1
+    return f"visit {visits['count']}"
+
+
+layers = [use(ErrorPages), use(Proxy, hops=1), use(Gzip), use(Cache), use(Sessions)]
+app.wsgi_app = Pipeline(*layers)(app.wsgi_app)
+with app.test_client() as client:
+    for _ in range(2):
+        print(client.get("/").text)
+"""
+
 
 def modules():
     """The modules of the package, but for those that start something."""
@@ -111,3 +136,10 @@ def test_serving_and_stopping_is_quiet(tmp_path):
     statuses = [line.split()[0] for line in ended.stdout.splitlines()]
     assert statuses == ["200", "200", "500", "404", "200", "200", "400"]
     assert "Warning" not in (tmp_path / "error.log").read_text("utf-8")
+
+
+def test_layers_alone_around_an_application_of_flask_are_quiet(tmp_path):
+    pytest.importorskip("flask", reason="needs flask")
+    ended = run(LAYERS_ALONE, tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "visit 1\nvisit 2\n"

@@ -52,8 +52,8 @@ class Environment:
         assert finished.returncode == 0, finished.stderr
         return self
 
-    def run(self, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-        return _run([self.python, *arguments], cwd=cwd)
+    def run(self, *arguments: object, cwd: Path, **options) -> subprocess.CompletedProcess[str]:
+        return _run([self.python, *arguments], cwd=cwd, **options)
 
     def evaluate(self, code: str, cwd: Path) -> list[str]:
         """The lines that a piece of Python prints."""
@@ -62,7 +62,7 @@ class Environment:
         return finished.stdout.splitlines()
 
 
-def _run(command, *, cwd=None, env=None):
+def _run(command, *, cwd=None, env=None, timeout=120):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_"))}
     return subprocess.run(
         [str(part) for part in command],
@@ -70,7 +70,7 @@ def _run(command, *, cwd=None, env=None):
         env=clean | (env or {}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
 
@@ -135,6 +135,16 @@ def checkout_files():
 def build_tools(tmp_path_factory):
     folder = tmp_path_factory.mktemp("build_tools")
     _link("setuptools", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def freezer(tmp_path_factory):
+    pytest.importorskip("PyInstaller", reason="needs PyInstaller")
+    if shutil.which("objdump") is None:
+        pytest.skip("needs objdump, of binutils, for PyInstaller")
+    folder = tmp_path_factory.mktemp("freezer")
+    _link("pyinstaller", folder)
     return folder
 
 

@@ -10,8 +10,10 @@ import subprocess
 import time
 import zipapp
 import zipfile
+from contextlib import suppress
 
 import pytest
+from beside import free_port
 
 PATIENCE = 45  # seconds; only a failure uses them up
 
@@ -24,6 +26,7 @@ BORN = os.urandom(4).hex()
 class Root:
     @cptoolkit.expose
     def index(self):
+        cptoolkit.engine.wait(cptoolkit.engine.states.STARTED)
         return BORN
 
     @cptoolkit.expose
@@ -46,9 +49,7 @@ class Packed:
     """The program, served from its zip file."""
 
     def __init__(self, python, archive, log):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._log = log
         clean = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
         with log.open("wb") as output:
@@ -124,4 +125,9 @@ def test_traceback_tells_where_in_the_file(packed):
 def test_program_restarts_itself(packed):
     born = packed.get("/").content
     packed.process.send_signal(signal.SIGHUP)
-    packed.wait_until(lambda: packed.get("/").content != born)
+
+    def is_another():
+        with suppress(ConnectionError):
+            return packed.get("/").content != born
+
+    packed.wait_until(is_another)

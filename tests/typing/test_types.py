@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import cptoolkit
+from cptoolkit import toolbox
 from cptoolkit.compat import ALIASES
 from cptoolkit.middleware.layer import Layer
 from cptoolkit.middleware.sessions import FileStore, MemcachedStore, RedisStore, SQLStore
@@ -53,6 +54,13 @@ def test_names_of_cherrypy_s_modules_are_there() -> None:
     parts = ast.walk(ast.parse(Path(cptoolkit.__file__).read_text()))
     declared = {ast.unparse(part.target) for part in parts if isinstance(part, ast.AnnAssign)}
     assert {"_cptools", "lib"} <= declared <= set(ALIASES)
+
+
+def test_decorators_take_the_options_that_every_tool_has() -> None:
+    parts = ast.walk(ast.parse(Path(toolbox.__file__).read_text()))
+    calls = [p for p in parts if isinstance(p, ast.FunctionDef) and p.name == "__call__"]
+    [declared] = [p.args for p in calls if len(p.args.args) > 1]  # what type checkers see
+    assert {argument.arg for argument in declared.args} == toolbox.GENERAL_OPTIONS
 
 
 def test_every_tool_of_a_layer_knows_its_class() -> None:
