@@ -1,9 +1,9 @@
 """Tutorial 7: remember the visitor.
 
-``cptoolkit.session`` is a dict that each visitor has for himself. The tool ``sessions`` turns it
-on, here for all that is in the class; a cookie tells the visitors apart. It is kept in memory until
-it has not been used for an hour, unless config says another place and time. Nothing is kept, and no
-cookie is sent, before something is put into it.
+``cptoolkit.session`` is a dict, and each visitor has one of their own. The tool ``sessions`` turns
+it on, here for all that is in the class; a cookie tells the visitors apart. It is kept in memory
+until it has not been used for an hour, unless config says another place and time. Nothing is kept,
+and no cookie is sent, before something is put into it.
 
 A page that changes something is asked for with POST: the tool ``allow`` refuses the rest. The
 answer is a redirect to the page that shows the change, so that to reload that one changes nothing.

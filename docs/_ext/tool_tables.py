@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ class ToolTable(SphinxDirective):
         rows = []
         for name, tool in sorted(cptoolkit.tools.tools().items()):
             what = link(tool.layer) if isinstance(tool, LayerTool) else sentence(tool.__doc__)
-            rows.append([code(f"tools.{name}"), what, places(name, tool), options(name, tool)])
+            rows.append([code(name), what, places(name, tool), options(name, tool)])
         tools = {tool.layer for _, tool in layer_tools()}
         for layer in layers():
             if layer not in tools:
@@ -126,8 +127,9 @@ def defaults(options: Mapping[str, Any]) -> Iterator[str]:
 
 
 def sentence(docstring: str | None) -> str:
-    """The first sentence of a docstring."""
-    return " ".join((docstring or "").partition("\n\n")[0].split())
+    """The first sentence of a docstring, without its source."""
+    first = " ".join((docstring or "").partition("\n\n")[0].split())
+    return re.sub(r" \(reference, [^)]*\)", "", first)
 
 
 def link(layer: type[Layer]) -> str:

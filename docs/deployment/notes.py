@@ -71,6 +71,8 @@ class Mine:
     @cptoolkit.tools.allow(methods=["POST"])
     def add(self, text):
         """Answer once Redis has stored the note, and never before."""
+        if not isinstance(text, str):  # a form may have a field twice, or a file in it
+            raise cptoolkit.HTTPError(400, "Send one text.")
         with store.pipeline() as both:  # a transaction
             both.rpush(f"notes:of:{cptoolkit.request.login}", text[:500])
             both.lpush("notes:newest", text[:500])

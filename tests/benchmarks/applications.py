@@ -33,7 +33,7 @@ def sleepy(environ: Environ, start_response: StartResponse) -> list[bytes]:
 def busy(environ: Environ, start_response: StartResponse) -> list[bytes]:
     """Answer 12 bytes after about 1 ms of pure Python."""
     total = 0
-    for n in range(20_000):
+    for n in range(40_000):
         total += n
     return hello(environ, start_response)
 

@@ -3,11 +3,12 @@
 Above a block may stand, as comments that no reader sees:
 
 - ``.. given: app, check``: names that the reader has, and the block does not make; see
-  ``surroundings.py``. With ``redis`` the addresses of a Redis lead to one that is there.
-- ``.. asked: /path gives text``: what the program that the block is, or the ``app`` that it makes,
-  is asked for, and what stands in the answer. ``/path <- a=1&b=2`` is a form that is sent there.
-  Cookies are kept, redirects followed. A program without it is asked for its first page, which
-  has to be there.
+  ``surroundings.py``. With ``redis`` the addresses of a Redis lead to one that is there. For shell
+  blocks they are names of files.
+- ``.. asked: /path gives text``: what the program that the block is or starts, or the ``app`` that
+  it makes, is asked for, and what stands in the answer. ``/path <- a=1&b=2`` is a form that is
+  sent there. Cookies are kept, redirects followed. A program without it is asked for its first
+  page, which has to be there.
 - ``.. not run: reason``.
 
 In README.md it is ``<!-- given: app -->``.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,3 +128,12 @@ BLOCKS = {page: blocks_of(page) for page in PAGES}
 """The blocks of each page."""
 
 ALL = [block for blocks in BLOCKS.values() for block in blocks]
+
+
+def saved(page: str, folder: Path, change: Callable[[str], str] = lambda text: text) -> None:
+    """Save the files that the page shows, under the names that it gives them."""
+    for block in BLOCKS[CHECKOUT / page]:
+        if block.caption:
+            path = folder / block.caption
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(change(block.text), encoding="utf-8")

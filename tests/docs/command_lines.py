@@ -1,151 +1,105 @@
-"""Whether a command line could be given: its program is known, and has these options."""
+"""Command lines that are not run: programs and options in them are those that we know."""
 
 from __future__ import annotations
 
-import functools
-import importlib
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
-from cptoolkit.cli import COMMANDS
-from cptoolkit.commands import site
-
-CHECKOUT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
+from blocks import CHECKOUT, Block
 
 PROGRAMS = {
     "apt": {"-y"},
+    "cat": set(),
     "cd": set(),
-    "certbot": {"-d", "--nginx"},
-    "curl": {"-s", "-i", "-X", "-d", "-H", "-u", "-o"},
-    "kill": {"-HUP", "-TERM", "-USR1"},
+    "cp": {"-r"},
     "mkdir": {"-p"},
-    "nginx": {"-t", "-s"},
+    "nginx": {"-s", "-t"},
+    "pyinstaller": {"--collect-data", "--onefile"},
+    "sh": set(),
     "sphinx-build": {"-q"},
     "systemctl": {"--now"},
+    "tee": {"-a"},
     "tox": {"-e"},
-    "useradd": {"--system"},
+    "useradd": {"--home-dir", "--system"},
 }
-"""Programs that need not be here for the tests, and the options of theirs that we know."""
+"""The options of programs."""
 
-SEVERAL_DASHES = re.compile(r"-{1,2}[A-Za-z][\w-]*")
-
-
-def lines_of(text: str, prompt: bool) -> list[str]:
-    """The command lines of a block; with a prompt, what does not begin with ``$`` is output."""
-    text = text.replace("\\\n", " ")
-    if prompt:
-        return [line[2:] for line in text.splitlines() if line.startswith("$ ")]
-    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+DOCKER = {"--read-only", "--user", "-e", "-p"}
+"""Those of ``docker run``, before the name of the image."""
 
 
-def check_line(line: str, shown: set[str]) -> None:
+def lines_of(block: Block) -> list[tuple[str, str | None]]:
+    """The command lines of a block, and what the page shows that they print.
+
+    With prompts, as ``console`` blocks have them, that is all up to the next one; else nothing is
+    said of it.
+    """
+    text = block.text.replace("\\\n", " ")
+    if block.language == "console":
+        turns = [turn.partition("\n") for turn in re.split(r"^\$ ", text, flags=re.M)[1:]]
+        return [(line, printed) for line, _, printed in turns]
+    return [(line, None) for line in text.splitlines() if line.strip()]
+
+
+def check_line(line: str, stand_ins_alone: bool = False) -> None:
     """See that a line could be given.
 
-    :param shown: the files that the page shows.
+    :param stand_ins_alone: the line is run; only what ``stand_ins.sh`` leaves out is looked at.
     :raises AssertionError: if not, with the reason.
     """
-    line = re.sub(r" >>? ?\S+", "", line)  # where its output goes
-    words = shlex.split(line, comments=True)
-    command: list[str] = []
-    for word in [*words, "&&"]:
-        if word in ("&&", "|", "&", ";"):
-            check_command(command, shown)
-            command = []
-        else:
-            command.append(word)
+    words: list[str] = []
+    for word in [*shlex.split(line, comments=True), "&&"]:
+        if word not in ("&&", "|"):
+            words.append(word)
+            continue
+        name = Path(words[0]).name
+        installs = name.startswith("python") and words[1:3] in (["-m", "pip"], ["-m", "venv"])
+        if not stand_ins_alone or installs or name in ("apt", "docker", "pip", "sudo"):
+            check_command(words)
+        words = []
 
 
-def check_command(words: list[str], shown: set[str]) -> None:
-    while words and re.match(r"[A-Z_]+=", words[0]):
-        words = words[1:]
-    if not words:
-        return
-    name, *rest = words
+def check_command(words: list[str]) -> None:
+    name, rest = Path(words[0]).name, words[1:]
     if name == "sudo":
-        check_command(rest, shown)
-        return
-    if name == "eval":  # of what a command says
-        for word in rest:
-            check_line(word.removeprefix("$(").removesuffix(")"), shown)
-        return
-    name = name.removeprefix(".venv/bin/")
-    if name in ("python", "python3"):
-        check_python(rest, shown)
+        check_command(rest)
+    elif name in ("python", "python3"):
+        check_python(rest)
     elif name == "pip":
         check_pip(rest)
-    elif name == "cptoolkit":
-        check_cptoolkit(rest)
-    elif name in PROGRAMS:
-        unknown = {word for word in rest if word.startswith("-")} - PROGRAMS[name]
-        assert not unknown, f"{name} is not known to have {unknown}"
+    elif name == "docker":
+        assert rest[0] == "run", rest
+        check_options(name, rest[: rest.index("IMAGE")], DOCKER)
     else:
-        check_help(name, rest)
+        assert name in PROGRAMS, f"{name} is unknown"
+        check_options(name, rest, PROGRAMS[name])
 
 
-def check_python(words: list[str], shown: set[str]) -> None:
-    if words[0] == "-m":
-        module, rest = words[1], words[2:]
-        if module == "pip":
-            check_pip(rest)
-        elif module != "its.module":  # some module
-            at_hand = f"{module}.py" in shown or find_spec(module)
-            assert at_hand, f"there is no module {module}"
-    else:
-        path = words[0]
-        known = path in shown or path == "program.py" or (CHECKOUT / path).is_file()
-        assert known, f"there is no {path}, neither in the page nor in the checkout"
+def check_options(name: str, words: list[str], known: set[str]) -> None:
+    unknown = {word for word in words if word.startswith("-")} - known
+    assert not unknown, f"{name} is not known to have {unknown}"
+
+
+def check_python(words: list[str]) -> None:
+    if words[:2] == ["-m", "pip"]:
+        check_pip(words[2:])
+    elif words[:2] != ["-m", "venv"]:
+        path = CHECKOUT / words[0]
+        if not path.is_file():
+            assert (CHECKOUT / "docs" / "deployment" / words[0]).is_file(), f"there is no {path}"
+        else:  # it begins, at least
+            subprocess.run([sys.executable, path, "--help"], check=True, capture_output=True)
 
 
 def check_pip(words: list[str]) -> None:
     assert words[0] == "install", words
+    check_options("pip", words, {"-q"})
     extras = set(metadata.metadata("cptoolkit").get_all("Provides-Extra") or ())
-    for word in words[1:]:
-        if found := re.fullmatch(r"(?:cptoolkit|\.)\[(.*)\]", word):
-            unknown = set(found[1].replace("_", "-").split(",")) - {
-                extra.replace("_", "-") for extra in extras
-            }
-            assert not unknown, f"cptoolkit has no extra {unknown}"
-        elif word.startswith("-"):
-            assert word in ("-q", "-e", "--upgrade"), word
-
-
-def check_cptoolkit(words: list[str]) -> None:
-    if words and words[0] in COMMANDS:
-        parser = importlib.import_module(f"cptoolkit.commands.{words[0]}").parser()
-        words = words[1:]
-    else:
-        parser = site.parser(COMMANDS)
-    try:
-        parser.parse_args(words)
-    except SystemExit as refusal:
-        if refusal.code:  # --help and --version end with 0
-            raise AssertionError(f"cptoolkit cannot be called with {words}") from refusal
-
-
-def check_help(name: str, words: list[str]) -> None:
-    if not (BIN / name).exists() and not shutil.which(name):
-        pytest.skip(f"needs {name}")
-    known = help_of(name)
     for word in words:
-        option = word.partition("=")[0]
-        if option.startswith("-") and SEVERAL_DASHES.fullmatch(option):
-            assert option in known, f"{name} has no option {option}"
-
-
-@functools.cache
-def help_of(name: str) -> set[str]:
-    path = str(BIN / name) if (BIN / name).exists() else name
-    told = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=60)
-    text = told.stdout + told.stderr
-    if name == "twistd":
-        text += subprocess.run([path, "web", "--help"], capture_output=True, text=True).stdout
-    return set(SEVERAL_DASHES.findall(text))
+        if found := re.fullmatch(r"(?:cptoolkit|\.|\./cptoolkit)\[(.*)\]", word):
+            unknown = set(found[1].split(",")) - extras
+            assert not unknown, f"cptoolkit has no extra {unknown}"

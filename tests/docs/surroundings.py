@@ -26,6 +26,49 @@ urlpatterns: list[Any] = []
 """Of a site of Django's without pages."""
 
 
+_MODULE = """\
+import sys
+
+import cptoolkit
+
+
+class Root:
+    @cptoolkit.expose
+    def index(self):
+        return " ".join([__name__, *sys.argv[1:]])
+
+
+def create_app():
+    return cptoolkit.Application(Root())
+"""
+
+_PROGRAM = """\
+import cherrypy
+
+from hello import Root
+
+if __name__ == "__main__":
+    cherrypy.quickstart(Root())
+"""
+
+_CONFIG = "[global]\nserver.thread_pool = 5\n"
+
+FILES = {
+    "blog.conf": _CONFIG,
+    "blog.py": _MODULE + "\n\ncptoolkit.tree.mount(Root())\n",
+    "forum.py": _MODULE + '\n\ncptoolkit.tree.mount(Root(), "/forum")\n',
+    "hello.py": _MODULE,
+    "its/module.py": _PROGRAM,
+    "notes.py": _MODULE.replace("Root", "Notes") + "\n\napp = create_app()\n",
+    "program.py": _PROGRAM,
+    "shop.conf": _CONFIG,
+    "shop/__init__.py": _MODULE,
+    "shop/wsgi.py": "from shop import create_app\n\napp = create_app()\n",
+    "site.conf": _CONFIG,
+}
+"""What is in files that a shell block speaks of, and the page does not show."""
+
+
 def flask_app() -> Any:
     import flask
 

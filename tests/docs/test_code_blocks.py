@@ -1,4 +1,4 @@
-"""Every code block of the documentation does what it is there for."""
+"""Every code block of the documentation does what it is there for; see test_shell_blocks, too."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from cptoolkit.plan import Plan
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from blocks import ALL, BLOCKS, CHECKOUT, Block  # noqa: E402
-from command_lines import check_line, lines_of  # noqa: E402
+from blocks import ALL, BLOCKS, CHECKOUT, Block, saved  # noqa: E402
 
 sys.path.remove(str(HERE))
 
@@ -66,19 +65,9 @@ FRAGMENTS = {
     for page, blocks in BLOCKS.items()
     if any(map(is_fragment, blocks))
 }
-COMMANDS = of("sh", "console")
 CONFIG = of("ini", "toml")
 NGINX = of("nginx")
 TESTS = [page for page, blocks in BLOCKS.items() if any(map(is_test, blocks))]
-
-
-def saved(page: str, folder: Path, change=lambda text: text) -> None:
-    """Save the files that the page shows, under the names that it gives them."""
-    for block in BLOCKS[CHECKOUT / page]:
-        if block.caption and not block.reason:
-            path = folder / block.caption
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(change(block.text), encoding="utf-8")
 
 
 @pytest.fixture
@@ -159,13 +148,6 @@ def test_tests_of_the_page_pass(page, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("block", COMMANDS, ids=ids(COMMANDS))
-def test_commands_are_there_and_know_their_options(block):
-    shown = {other.caption for other in BLOCKS[CHECKOUT / block.page] if other.caption}
-    for line in lines_of(block.text, prompt=block.language == "console"):
-        check_line(line, shown)
-
-
 @pytest.mark.parametrize("block", CONFIG, ids=ids(CONFIG))
 def test_config_can_be_used(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -209,7 +191,7 @@ def test_block_that_is_not_run_says_why(block):
 
 
 def test_every_block_is_in_a_language_that_is_tried():
-    known = {"python", "sh", "console", "ini", "toml", "nginx", *SILENT}
+    known = {"python", "sh", "console", "zsh", "ini", "toml", "nginx", *SILENT}
     assert not [str(block) for block in ALL if block.language not in known and not block.reason]
 
 

@@ -36,6 +36,10 @@ class Bands:
         vpath.pop(0)
         return self
 
+    @property
+    def broken(self):
+        raise LookupError("no such band")
+
     @cptoolkit.expose
     def index(self):
         called()
@@ -156,6 +160,22 @@ def test_dispatcher_that_fails_is_not_said_to_be_silent():
     assert told("/bands/fail")["notes"] == []
 
 
+@pytest.mark.parametrize("path", ["/bands/queen/fail", "/bands/queen/broken"])
+def test_steps_before_one_that_fails_are_told(path):
+    found = told(path, {"/bands": {"tools.gzip.on": True}})
+    assert steps(found) == [
+        ("/", "root", "Root object"),
+        ("bands", "attribute", "Bands object"),
+        ("queen", "_cp_dispatch", "Bands object"),
+    ]
+    assert [step["note"] for step in found["steps"][:2]] == ["", ""]
+    assert (found["status"], found["reason"]) == (
+        500,
+        "the dispatcher fails: LookupError: no such band",
+    )
+    assert origins(found)["tools.gzip.on"]["section"] == "/bands"
+
+
 def test_path_that_leads_nowhere_is_told_with_the_nearest():
     found = told("/pgae")
     assert (found["status"], found["handler"]) == (404, None)
@@ -196,6 +216,7 @@ def test_grafted_application_is_not_called():
         pytest.param("/page?a=1", "GET", None, "", id="fits"),
         pytest.param("/page", "POST", None, "", id="body is not known"),
         pytest.param("/bands/fail", "GET", 500, "LookupError: no such band", id="error"),
+        pytest.param("/items", "GET", 500, "is exposed, and cannot be called", id="no function"),
     ],
 )
 def test_answer_without_the_page_handler_is_told(path, method, status, reason):

@@ -60,6 +60,14 @@ def test_what_is_not_exposed_is_no_page():
     assert paths(Page()) == ["/"]
 
 
+def test_page_that_cannot_be_called_is_listed_as_such():
+    root = Page()
+    root.resource = type("Resource", (), {"exposed": True, "GET": called})()
+    _, route = routes(root)
+    assert (route["path"], route["kind"]) == ("/resource", "page")
+    assert route["note"] == "every request fails: it is exposed, and cannot be called"
+
+
 def test_objects_below_have_their_paths():
     root = Root()
     root.a = Page()
