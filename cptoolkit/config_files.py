@@ -28,6 +28,7 @@ from configparser import (
 from typing import IO, Any, TypeAlias
 
 from cptoolkit.python_values import attributes, modules, unrepr
+from cptoolkit.secret_keys import HIDDEN, is_secret
 
 __all__ = ["Source", "attributes", "load", "loaded_files", "modules", "unrepr"]
 
@@ -113,12 +114,14 @@ def _read_ini(text: str, name: str) -> dict[str, dict[str, Any]]:
             except Exception as error:  # a value may call anything, so anything can come
                 line = _line_of(text, section, key)
                 raise ValueError(
-                    f"{name}, line {line}, section [{section}], key {key!r}: {_reason(error)}"
-                ) from error
+                    f"{name}, line {line}, section [{section}], key {key!r}: {_reason(error, key)}"
+                ) from (None if is_secret(key) else error)
     return sections
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, key: str) -> str:
+    if is_secret(key):
+        return f"its value {HIDDEN} cannot be read; a text needs quotes"
     return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 
@@ -218,7 +221,9 @@ def _entries(
             try:
                 yield name, unrepr(value["python"])
             except Exception as error:  # as above: anything can come
-                raise ValueError(f"{place}, key {name!r}: {_reason(error)}") from error
+                raise ValueError(f"{place}, key {name!r}: {_reason(error, name)}") from (
+                    None if is_secret(name) else error
+                )
         elif isinstance(value, dict) and flat:
             yield from _entries(value, f"{name}.", flat, place)
         else:

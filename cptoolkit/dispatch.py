@@ -113,40 +113,45 @@ class Dispatcher:
         owner = node
         left = names
         at = 0
-        while at < len(left):
-            segment = left[at]
-            name = segment if segment.isidentifier() else segment.translate(self.translate)
-            before = len(left) - at
-            # Nothing of Python's own is ever part of the tree.
-            found = None if name.startswith("__") else getattr(owner, name, None)
-            if found is None and before > 1:  # there is more than the "index" nobody asked for
-                take = getattr(owner, self.dispatch_method_name, None)
-                if callable(take) and not getattr(take, "exposed", False):
-                    left = left[at:]
-                    at = 0
-                    found = self._taken(take, node, left)
-                    if observed:
-                        tell(request, Taken(len(trail), take, found))
-            if len(left) - at == before:
-                # Found, or not there, or ``return getattr(self, vpath[0], None)`` has left it.
-                at += 1
-            node = found
-            # A method has the attributes of its function, but to say that it lacks one takes it
-            # 1 µs, a tenth of the request.
-            owner = node.__func__ if type(node) is MethodType else node
-            after = len(left) - at
-            if node is not None:
-                config = getattr(owner, "_cp_config", None)
-                if config:
-                    sources.append(config)
-            if by_path:
-                for segment in names[total - before : total - after]:
-                    so_far += "/" + segment
-                    section = sections.get(so_far)
-                    if section:
-                        sources.append(section)
-                by_path = len(so_far) < longest
-            trail.append((node, after, len(sources)))
+        try:
+            while at < len(left):
+                segment = left[at]
+                name = segment if segment.isidentifier() else segment.translate(self.translate)
+                before = len(left) - at
+                # Nothing of Python's own is ever part of the tree.
+                found = None if name.startswith("__") else getattr(owner, name, None)
+                if found is None and before > 1:  # there is more than the "index" nobody asked for
+                    take = getattr(owner, self.dispatch_method_name, None)
+                    if callable(take) and not getattr(take, "exposed", False):
+                        left = left[at:]
+                        at = 0
+                        found = self._taken(take, node, left)
+                        if observed:
+                            tell(request, Taken(len(trail), take, found))
+                if len(left) - at == before:
+                    # Found, or not there, or ``return getattr(self, vpath[0], None)`` has left it.
+                    at += 1
+                node = found
+                # A method has the attributes of its function, but to say that it lacks one takes it
+                # 1 µs, a tenth of the request.
+                owner = node.__func__ if type(node) is MethodType else node
+                after = len(left) - at
+                if node is not None:
+                    config = getattr(owner, "_cp_config", None)
+                    if config:
+                        sources.append(config)
+                if by_path:
+                    for segment in names[total - before : total - after]:
+                        so_far += "/" + segment
+                        section = sections.get(so_far)
+                        if section:
+                            sources.append(section)
+                    by_path = len(so_far) < longest
+                trail.append((node, after, len(sources)))
+        except Exception:  # of the tree, which is the user's
+            if observed:
+                tell(request, Walk(path, names, trail, sources, len(trail), None))
+            raise
 
         handler, left_over, defaults_at, found_at = None, 0, -1, -1
         for index in range(len(trail) - 1, -1, -1):

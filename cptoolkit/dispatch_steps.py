@@ -23,7 +23,7 @@ class Taken(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """The way through the object tree has come to its end."""
+    """The way through the object tree has come to its end, or something on it has failed."""
 
     path: str
     """The path that was looked up."""
@@ -35,9 +35,15 @@ class Walk(NamedTuple):
     sources: list[Mapping[str, Any]]
     """The config dicts that were found, the later ones winning."""
     at: int
-    """Where on the trail the page handler was found; -1 if nowhere."""
+    """Where on the trail the page handler was found; -1 if nowhere, past its end if something on
+    the way has failed."""
     handler: Any
     """The page handler, or the resource that has it; None without one."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether an attribute or ``_cp_dispatch`` has raised an exception."""
+        return self.at == len(self.trail)
 
 
 class Match(NamedTuple):

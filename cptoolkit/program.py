@@ -33,7 +33,7 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
 
     :param path: of the program; ``sys.argv[0]`` for it.
     :param arguments: the rest of its ``sys.argv``.
-    :raises NoSuchProgram: if there is no such file.
+    :raises NoSuchProgram: if there is no such file, or none for this Python.
     """
     importer = pkgutil.get_importer(path)
     if importer is not None:  # a folder, or an archive
@@ -53,6 +53,8 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
         content = file.read()
     if content.startswith(MAGIC_NUMBER):  # a .pyc: four words, then the code (PEP 552)
         code = marshal.loads(content[16:])
+    elif name.endswith(".pyc"):
+        raise NoSuchProgram(f"{path!r} was compiled by another version of Python")
     else:
         code = compile(content, absolute, "exec", dont_inherit=True)
     _run(code, __file__=absolute, __spec__=None, __package__=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from cptoolkit.configuration import generation
 from cptoolkit.context import serving
@@ -91,10 +91,14 @@ class Tool(Generic[P]):
         """The tool's options and their defaults, or None if it takes any."""
         return signature_options(self.callable)
 
-    if TYPE_CHECKING:  # between *args: P.args and **options: P.kwargs nothing may stand (PEP 612)
+    if TYPE_CHECKING:
+        # Between *args: P.args and **options: P.kwargs nothing may stand (PEP 612), so that the
+        # options of every tool come before. No value is of the type of what comes first.
 
         def __call__(
             self,
+            nothing_by_its_place: NoReturn = ...,  # type: ignore[assignment]
+            /,
             on: bool = True,
             priority: float | None = None,
             debug: bool = False,

@@ -9,6 +9,7 @@ from typing import Any
 
 from cptoolkit.config_inspection import Inspection, warn
 from cptoolkit.middleware.nearest import did_you_mean
+from cptoolkit.secret_keys import HIDDEN, is_secret
 from cptoolkit.toolbox import GENERAL_OPTIONS
 
 _PLAIN_TYPES = frozenset(
@@ -26,8 +27,9 @@ class ValueChecks(Inspection):
         for place, key, value in self._all_entries():
             expected = types.get(key)
             if expected and value is not None and not _fits(value, expected):
+                shown = HIDDEN if is_secret(key) else repr(value)
                 warn(
-                    f"{key!r} in {place} is {value!r}, of type {type(value).__name__!r}, where"
+                    f"{key!r} in {place} is {shown}, of type {type(value).__name__!r}, where"
                     f" {expected.__name__!r} is expected."
                 )
 
@@ -93,6 +95,8 @@ class ValueChecks(Inspection):
         root, folder = conf.get("tools.staticdir.root"), conf.get("tools.staticdir.dir")
         if not folder:
             problem = "tools.staticdir.dir is not set."
+        elif not all(isinstance(path, str | os.PathLike) for path in (root or "", folder)):
+            problem = "a path must be a text."
         elif not (root or os.path.isabs(folder)):
             problem = "dir is relative, and there is no root that it is relative to."
         else:
@@ -103,7 +107,7 @@ class ValueChecks(Inspection):
                 return
             else:
                 problem = f"{full!r} is not a folder."
-                below = os.path.join(root or "", folder.lstrip("/"))
+                below = os.path.join(root or "", os.fspath(folder).lstrip("/"))
                 if root and os.path.isabs(folder) and os.path.isdir(below):
                     problem += f" To serve {below!r}, take the leading slash from dir."
         warn(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
+from functools import wraps
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,6 +47,11 @@ class Layer:
                 near = did_you_mean(name, known)
                 raise TypeError(f"{cls.__name__} has no option {name!r}{near}")
         return super().__new__(cls)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__post_init__" in vars(cls):
+            cls.__post_init__ = _naming_options(cls.__post_init__)  # type: ignore[method-assign]
 
     whole_bodies: ClassVar[bool] = False
     """Whether, inside an Application, a body comes to :meth:`after` as a list, unless it is
@@ -170,6 +176,24 @@ class Layer:
     def option_names(cls) -> list[str]:
         """The names of the options, as they stand in config and in the constructor."""
         return [f.name for f in dataclass_fields(cls) if f.init and f.name != "app"]
+
+
+def _naming_options(check: Callable[[Any], None]) -> Any:
+    """What a layer does with its options; an error that wrong types lead to names the option."""
+
+    @wraps(check)
+    def named(layer: Layer) -> None:
+        try:
+            check(layer)
+        except (AttributeError, TypeError) as error:
+            from cptoolkit.middleware.option_types import misfit  # not above: few have one
+
+            found = misfit(layer)
+            if found is None or found[0] in str(error):
+                raise
+            raise TypeError(found[1]) from error
+
+    return named
 
 
 def asking(app: WSGIApplication) -> Callable[[Request], Response]:

@@ -11,8 +11,9 @@ import ast
 import re
 from dataclasses import fields
 from importlib import import_module
-from inspect import formatannotation
 from typing import TYPE_CHECKING, Any
+
+from cptoolkit.middleware.option_types import declared
 
 if TYPE_CHECKING:
     from cptoolkit.middleware.layer import Layer
@@ -45,7 +46,7 @@ def option_from_text(layer: type[Layer], name: str, text: str) -> Any:
     :raises ValueError: if a flag is neither yes nor no, or what is to be imported is not there;
         names layer and option.
     """
-    kind = next((_kind(option.type) for option in fields(layer) if option.name == name), "")
+    kind = next((declared(option.type) for option in fields(layer) if option.name == name), "")
     if kind == "str":
         return text
     types = {*re.findall(r"\w+", _QUOTED.sub("", kind))}  # not what stands in a Literal
@@ -62,11 +63,6 @@ def option_from_text(layer: type[Layer], name: str, text: str) -> Any:
     if isinstance(value, (int, float)) and types.isdisjoint(("int", "float", "Any")):
         return text
     return value
-
-
-def _kind(annotation: object) -> str:
-    """The type of an option as it was written; a string already in most modules (PEP 563)."""
-    return annotation if isinstance(annotation, str) else formatannotation(annotation)
 
 
 def _imported(layer: type[Layer], option: str, text: str) -> Any:

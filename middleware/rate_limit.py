@@ -25,7 +25,8 @@ from cptoolkit.middleware.rate_stores import (
 )
 
 TAKEN = "cptoolkit.rate_limit."
-"""Where in the environ a layer leaves the state of its limit, followed by its name and id."""
+"""Where in the environ a layer leaves the state of its limit, followed by its name and id; and
+followed by its name alone, that a limit of that name has counted the request."""
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _LIMIT = re.compile(r"(\d{1,9}) ?/ ?(?:(\d{1,9}) ?)?(second|minute|hour|day)s?", re.ASCII)
@@ -138,6 +139,7 @@ class RateLimit(Layer):
                 headers=[("Retry-After", str(ceil(PAUSE)))],
             ) from None
         seconds = ceil(taken.wait)
+        environ[TAKEN + self.name] = True
         environ[self._taken] = f'"{self.name}";r={taken.left};t={seconds}'
         if not taken.granted:
             raise HTTPTooManyRequests(
@@ -147,8 +149,8 @@ class RateLimit(Layer):
         return None
 
     def after(self, request: Request, response: Response) -> None:
-        told = request.environ.get(self._taken) if self.headers else None
-        if told is None:
+        told = request.environ.get(self._taken)
+        if not self.headers or (told is None and TAKEN + self.name in request.environ):
             return
         # A cache within may have kept what another client was told.
         response.headerlist[:] = [
@@ -156,7 +158,8 @@ class RateLimit(Layer):
             for item in response.headerlist
             if not (item[0] in _FIELDS and item[1].startswith(f'"{self.name}";'))
         ]
-        response.headerlist += [self._policy, ("RateLimit", told)]
+        if told is not None:
+            response.headerlist += [self._policy, ("RateLimit", told)]
 
 
 _FIELDS = ("RateLimit", "RateLimit-Policy")
@@ -187,6 +190,7 @@ def _store(store: RateStore | str | None) -> RateStore:
         return store
     if isinstance(store, str):
         if not store.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError(f"store must be such as 'redis://localhost/0', got {store!r}")
+            scheme = store.partition(":")[0]  # and no more: what follows may have a password
+            raise ValueError(f"store must be such as 'redis://localhost/0', got one of {scheme!r}")
         return RedisRates(store)
     raise TypeError(f"store must be a RateStore, the URL of a Redis or None, got {store!r}")

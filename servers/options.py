@@ -257,7 +257,8 @@ def _check(name: str, value: object) -> None:
     wanted = _TYPES[declared]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         expected = " or ".join(kind.__name__ for kind in wanted).replace("NoneType", "None")
-        raise TypeError(f"{name} must be {expected}, got {value!r}")
+        got = f"a {type(value).__name__}" if "password" in name else repr(value)
+        raise TypeError(f"{name} must be {expected}, got {got}")
     least = -1 if name in _UNLIMITED else 0
     if isinstance(value, (int, float)) and not least <= value < math.inf:
         raise ValueError(f"{name} must be {least} or more, got {value!r}")

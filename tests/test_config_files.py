@@ -1,6 +1,7 @@
 import io
 import os
 import re
+import traceback
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +138,20 @@ def test_mistake_in_ini_is_told_with_its_place(write, text, message):
     with pytest.raises(ValueError, match=message) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}, line ")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        pytest.param("[db]\ndb.password: hunter2", "db.conf", id="a name"),
+        pytest.param("[db]\napi_key: hunter2 a b", "db.conf", id="no Python"),
+        pytest.param('[db]\npassword = {python = "hunter2"}', "db.toml", id="TOML"),
+    ],
+)
+def test_secret_without_its_quotes_is_not_shown(write, text, name):
+    with pytest.raises(ValueError, match="cannot be read; a text needs quotes") as caught:
+        load(write(text, name))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value)[1:])
 
 
 def test_bytes_that_are_not_utf8_are_told(tmp_path):

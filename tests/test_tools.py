@@ -227,7 +227,7 @@ def test_subclass_can_attach_more_hooks(app_of, caplog):
     for _ in range(2):
         caplog.clear()
         assert client.get("/").text == "hello world"
-        assert caplog.text.count("Page handler took 0.") == 1
+        assert caplog.text.count("Page handler took ") == 1
 
 
 def test_subclass_can_read_its_options_at_set_up(client_with, box):

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from cptoolkit import config_files
-from cptoolkit.application import Application, tree
+from cptoolkit.application import Application
 from cptoolkit.global_config import config
 from cptoolkit.middleware.nearest import did_you_mean
+from cptoolkit.mounts import tree
 from cptoolkit.process.channels import OperatorError
 from cptoolkit.process.wspbus import bus as engine
 from cptoolkit.site import server
@@ -95,6 +96,9 @@ def _load(path: str) -> dict[str, Any]:
             name = str(error.filename)
             near = did_you_mean(os.path.basename(name), _files_beside(name))
             raise WrongConfig(f"there is no config file {name!r}{near}") from error
+        except OSError as error:
+            why = str(error.strerror).lower()
+            raise WrongConfig(f"cannot read the config file {path!r}: {why}") from error
 
 
 def _files_beside(path: str) -> list[str]:

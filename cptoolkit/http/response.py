@@ -276,6 +276,9 @@ class Response(webob.Response):
         if self._status[:3] in NO_BODY or self._status[0] == "1":
             self.drop_body()
             fields.remove(headers, "content-length")
+            # What nobody has said is not said of content that is not there.
+            if headers and (headers[0] is HTML or headers[0] is HTML_UTF8):
+                del headers[0]
             return
         if self.stream:
             return

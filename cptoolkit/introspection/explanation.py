@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from cptoolkit.application import Application, Tree
+from cptoolkit.application import Application
 from cptoolkit.context import current
 from cptoolkit.dispatch import nothing_here
 from cptoolkit.dispatch_steps import Step, Walk, listening
@@ -27,7 +27,9 @@ from cptoolkit.introspection.timeline import (
     tools_on,
 )
 from cptoolkit.introspection.trail import told_steps, why_not
+from cptoolkit.introspection.tree_walk import UNCALLABLE
 from cptoolkit.introspection.url_map import url_map
+from cptoolkit.mounts import Tree
 from cptoolkit.static_tool import StaticTool
 from cptoolkit.toolbox import HandlerTool
 
@@ -174,7 +176,7 @@ def _outcome(dispatched: _Dispatched) -> tuple[int | None, str]:
         return error.code, f"the dispatcher redirects to {', '.join(error.urls)}"
     if isinstance(error, HTTPError):
         return error.code, f"the dispatcher answers so: {error.message}"
-    if error is not None and dispatched.walk is not None:
+    if error is not None and dispatched.walk is not None and not dispatched.walk.failed:
         return 500, f"the config of this path cannot be used: {error}"
     if error is not None:
         return 500, f"the dispatcher fails: {type(error).__name__}: {error}"
@@ -183,6 +185,9 @@ def _outcome(dispatched: _Dispatched) -> tuple[int | None, str]:
         return handler.code, f"the resource does not take this method; it takes {verbs}"
     if handler is nothing_here:
         return 404, why_not(dispatched.steps)
+    runs: Any = handler.callable if isinstance(handler, PageHandler) else handler
+    if runs is not None and not callable(runs):
+        return 500, f"the page handler fails: {UNCALLABLE}"
     if dispatched.mismatch is not None:
         return dispatched.mismatch.code, dispatched.mismatch.message
     return None, ""

@@ -11,17 +11,11 @@ from functools import partial
 from typing import Any, TypedDict
 
 from cptoolkit.handler_search import bare
+from cptoolkit.secret_keys import HIDDEN, is_secret
 
 LONGEST_VALUE = 300
 """Characters of a value that are shown."""
 
-HIDDEN = "(not shown)"
-"""What stands in the place of a secret."""
-
-_SECRET = re.compile(
-    r"(^|[_-])(keys?|pass|pwd|tokens?|users|credentials)$|api_?key|secret|passw(or)?d|passphrase",
-    re.IGNORECASE,
-)
 _PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*:)[^/\s]+@")
 _SECRET_IN_TEXT = re.compile(  # of a DSN, a query string, or the repr() of an object
     r"""((?:api_?key|secret|passw(?:or)?d|passphrase|pwd|token)['"]?(?:=|:\ ))
@@ -97,7 +91,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 def shown_entry(key: str, value: Any) -> str:
     """The value of a config entry as text, if its key does not say that it is a secret."""
-    if _SECRET.search(key.rpartition(".")[2]) and not callable(value) and value:
+    if is_secret(key) and not callable(value) and value:
         return HIDDEN
     return shown(value)
 

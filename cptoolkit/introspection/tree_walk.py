@@ -21,6 +21,9 @@ from cptoolkit.handler_search import (
 )
 from cptoolkit.introspection.survey import ANY, Sources, Survey
 
+UNCALLABLE = "it is exposed, and cannot be called"
+"""What is said of a resource for MethodDispatcher, say, that another dispatcher comes to."""
+
 
 @dataclass
 class _Node:
@@ -113,7 +116,8 @@ class TreeWalk:
             return
         path = path or node.path
         if not isinstance(dispatcher, MethodDispatcher):
-            self.survey.add(path, kind, node.thing, None, node.sources)
+            note = "" if callable(node.thing) else f"every request fails: {UNCALLABLE}"
+            self.survey.add(path, kind, node.thing, None, node.sources, note=note)
             return
         handlers = dict(attributes(bare(node.thing)))
         verbs = [verb for verb in METHODS if handlers.get(verb) is not None]

@@ -109,7 +109,8 @@ class Cache(Layer):
         if not isinstance(store, str):
             raise TypeError(f"store must be a CacheStore, a URL of Redis or None, got {store!r}")
         if not store.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError(f"store must be a CacheStore, a URL of Redis or None, got {store!r}")
+            scheme = store.partition(":")[0]  # and no more: what follows may have a password
+            raise ValueError(f"store must be such as 'redis://localhost/0', got one of {scheme!r}")
         from cptoolkit.middleware.caching.redis import RedisStore  # not above: few have Redis
 
         return RedisStore(store)

@@ -79,7 +79,10 @@ class ErrorPages(Layer):
     debug: bool = False
     """Whether clients on this machine get werkzeug's debugger in place of the page for an
     exception: source, local variables and the request, as text or JSON for clients that ask for
-    no HTML. It runs any code for whoever knows the PIN in the log: for development only."""
+    no HTML. It runs any code for whoever knows the PIN in the log: for development only.
+    Only clients with a loopback address that ask for a name such as ``localhost``, and not
+    through a proxy, get any of it. No environment turns it off: a layer knows of none. A proxy
+    that hides itself makes all clients look local; there this has to stay False."""
 
     pages: Mapping[int | str, Page] = field(default_factory=dict)
     """Pages of one's own by status, or "default" for all others: a function of the request and

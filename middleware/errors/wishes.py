@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webob.acceptparse import create_accept_header
+from cptoolkit.middleware.accept import acceptable
 
 JSON = "application/problem+json"
 JSON_TYPES = (JSON, "application/json")
@@ -15,9 +15,7 @@ def likes_json(accept: str) -> bool:
     :param accept: the field ``Accept``; "" without one.
     """
     field = accept.lower()
-    likings = dict(
-        create_accept_header(field or None).acceptable_offers([*JSON_TYPES, "text/html"])
-    )
+    likings = dict(acceptable(field, [*JSON_TYPES, "text/html"]))
     if "text/html" not in likings:
         return bool(likings)
     json = max((likings.get(kind, 0.0) for kind in JSON_TYPES if kind in field), default=0.0)

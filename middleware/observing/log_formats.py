@@ -104,8 +104,8 @@ def compile_format(format: str | Format) -> Format:
         return _guarded(format)
     if format == "json":
         return json_line
-    template = {"common": COMMON, "combined": COMBINED}.get(format, format)
-    if "{" not in str(template):
+    template = {"common": COMMON, "combined": COMBINED}.get(str(format), str(format))
+    if "{" not in template:
         raise ValueError(
             f"format must be 'common', 'combined', 'json', a text with {{h}}, {{r}} and the like, "
             f"or a function; got {format!r}"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from webob import Request, Response
-from webob.acceptparse import create_accept_header
 from webob.exc import HTTPException, HTTPForbidden, HTTPMethodNotAllowed
 
+from cptoolkit.middleware.accept import acceptable
 from cptoolkit.middleware.forwarding.addresses import Network, Peers
 from cptoolkit.middleware.forwarding.local import FORWARDED_FIELDS, PROXY_READ, is_local
 from cptoolkit.middleware.layer import refused
@@ -114,8 +114,7 @@ class Stats(Observer):
 
     def _page(self, request: Request) -> Response:
         environ = request.environ
-        accept = create_accept_header(environ.get("HTTP_ACCEPT"))
-        offers = accept.acceptable_offers(["text/html", "application/json"])
+        offers = acceptable(environ.get("HTTP_ACCEPT"), ["text/html", "application/json"])
         statistics = self.statistics()
         liked = "application/json" if offers and offers[0][0] == "application/json" else "text/html"
         if liked != "text/html" or "format=json" in environ.get("QUERY_STRING", "").split("&"):

@@ -270,6 +270,9 @@ def test_exit_status_of_the_program_is_that_of_the_run(run):
             ["progam.py"], "there is no file 'progam.py'; did you mean 'program.py'?", id="script"
         ),
         pytest.param(["empty"], "there is no __main__.py in 'empty'", id="folder"),
+        pytest.param(
+            ["old.pyc"], "'old.pyc' was compiled by another version of Python", id="compiled"
+        ),
         pytest.param(["-m", "nope"], "there is no module 'nope' to run", id="module"),
         pytest.param(
             ["-m", "bare"], "bare is a package without a __main__ module to run", id="package"
@@ -280,6 +283,7 @@ def test_exit_status_of_the_program_is_that_of_the_run(run):
 )
 def test_missing_program_is_told_in_a_line(python, write, tmp_path, words, message):
     write("program.py", "")
+    write("old.pyc", "")
     write("bare/__init__.py", "")
     (tmp_path / "empty").mkdir()
     out = python("-m", "cptoolkit.compat", *words, status=2)
@@ -424,6 +428,7 @@ SERVED = """
     class Root:
         @cherrypy.expose
         def index(self):
+            cherrypy.engine.wait(cherrypy.engine.states.STARTED)
             return f"served by {cherrypy.__name__}"
 
     cherrypy.config.update({"server.socket_port": 0, "log.screen": False})

@@ -37,6 +37,15 @@ def test_login_made_through_one_instance_is_honoured_by_the_other(site):
     assert "You are ann" not in site.ask(first, "/mine/", cookie=cookie).text
 
 
+def test_form_with_two_texts_is_refused(site):
+    site.add_user("lou")
+    cookie = cookie_of(site.log_in("lou", address="127.0.2.6"))
+    twice = [("text", "one"), ("text", "two")]
+    answer = site.visit("/mine/add", "POST", twice, cookie)
+    assert answer.status == 400
+    assert "Send one text." in answer.text
+
+
 def test_who_has_not_logged_in_is_asked_to(site):
     answer = site.visit("/mine/")
     assert 'name="password"' in answer.text

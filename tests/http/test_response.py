@@ -311,10 +311,16 @@ def test_length_said_for_an_empty_answer_to_head_is_kept(app_of):
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])
-def test_answer_without_body_has_neither_body_nor_length(app_of, status):
+def test_answer_without_body_has_neither_body_nor_length_nor_type(app_of, status):
     answer = fetch(app_of(Page(lambda: "body", response__status=status)))
     assert (answer.status_int, answer.body) == (status, b"")
-    assert "Content-Length" not in answer.headers
+    assert not {"Content-Length", "Content-Type"} & set(answer.headers)
+
+
+def test_type_said_for_an_answer_without_body_is_kept(app_of):
+    said = {"response.headers.Content-Type": "application/json", "response.status": 204}
+    answer = fetch(app_of(Page(lambda: None, **said)))
+    assert answer.headers["Content-Type"] == "application/json"
 
 
 # -- the status ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ CHOICES = [
     pytest.param("text/html, */*;q=0.1", "text/plain", id="anything at last"),
     pytest.param("text/plain;q=0, */*", "application/json", id="not that one"),
     pytest.param("nonsense", "text/plain", id="a malformed field counts as none"),
+    pytest.param("image/png," * 300, "text/plain", id="a field too long to read counts as none"),
 ]
 
 

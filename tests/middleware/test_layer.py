@@ -1,14 +1,18 @@
 """What every layer does, as WSGI middleware and as a config tool."""
 
+import re
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from webob import Request, Response, exc
 from webtest import TestApp
 
 import cptoolkit
+from cptoolkit import middleware
 from cptoolkit.layer_tool import LayerTool
+from cptoolkit.middleware import HOMES, RateLimit, StaticDir, Timeout
 from cptoolkit.middleware.layer import Layer, call
 
 PLAIN = ("Content-Type", "text/plain")
@@ -351,6 +355,80 @@ def test_start_response_cannot_be_called_twice():
 def test_unknown_option_is_named_with_the_nearest():
     with pytest.raises(TypeError, match=r"Journal has no option 'wrod'; did you mean 'word'\?"):
         Journal(Response(), wrod="x")
+
+
+NEEDED = {
+    "BasicAuth": {"realm": "r", "checkpassword": len},
+    "DigestAuth": {"realm": "r", "key": "k", "get_ha1": lambda realm, username: None},
+    "Referer": {"pattern": "a"},
+    "SessionAuth": {"check_username_and_password": len},
+    "StaticDir": {"root": str(Path(__file__).parent), "dir": "."},
+    "StaticFile": {"filename": __file__},
+    "Timeout": {"seconds": 1},
+    "VirtualHost": {"domains": {}},
+}
+"""Options that layers are not made without."""
+
+
+def refusal(kind, options):
+    """What a layer says of options; nothing if it takes them."""
+    try:
+        kind(Response(), **options)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", sorted(HOMES))
+def test_option_of_a_wrong_type_is_told_in_words(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kind = getattr(middleware, name)
+    for option in kind.option_names() if issubclass(kind, Layer) else ():
+        for value in (5, -1.5, "x y", [5], len, None, True, {"a": 5}, b"x"):
+            told = refusal(kind, {**NEEDED.get(name, {}), option: value})
+            assert told is None or re.search(f"{option}|header field|has no option", told), value
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (StaticDir, {"dir": 5}, "StaticDir: dir must be str or os.PathLike[str], got 5"),
+        (RateLimit, {"name": None}, "RateLimit: name must be str, got None"),
+        (RateLimit, {"methods": [5]}, "RateLimit: methods must be str or Sequence[str], got [5]"),
+        (Timeout, {"seconds": "1"}, "Timeout: seconds must be float, got '1'"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else None,
+)
+def test_option_of_a_wrong_type_is_told_with_what_is_wanted(kind, options, message):
+    with pytest.raises(TypeError) as caught:
+        kind(Response(), **options)
+    assert str(caught.value) == message
+
+
+def test_option_that_is_not_in_the_repr_is_not_told_either():
+    @dataclass(kw_only=True, eq=False)
+    class Signed(Layer):
+        key: str = field(default="", repr=False)
+
+        def __post_init__(self):
+            super().__post_init__()
+            self.key.encode()
+
+    with pytest.raises(TypeError, match="Signed: key must be str, got a value of type list"):
+        Signed(Response(), key=["hush"])
+
+
+def test_type_error_of_another_origin_goes_up():
+    @dataclass(kw_only=True, eq=False)
+    class Wrong(Layer):
+        word: str = ""
+
+        def __post_init__(self):
+            super().__post_init__()
+            raise TypeError("of its own")
+
+    with pytest.raises(TypeError, match="of its own"):
+        Wrong(Response())
 
 
 def test_layer_without_an_application_cannot_serve():

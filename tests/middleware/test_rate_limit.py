@@ -54,6 +54,25 @@ def test_answer_that_a_cache_has_kept_tells_each_client_its_own_rest(alone):
     assert told == [['"default";r=2;t=20'], ['"default";r=1;t=20'], ['"default";r=2;t=20']]
 
 
+def test_client_without_a_limit_is_told_no_other_ones_rest(alone):
+    def by(request):
+        return request.environ.get("HTTP_X_CLIENT")
+
+    def cached(app):
+        return RateLimit(Cache(app), key=by)
+
+    site = alone(view, RateLimit, key=by, around=cached)
+    assert "RateLimit" in site.fetch(HTTP_X_CLIENT="a").headers
+    answer = site.fetch()
+    assert "Age" in answer.headers
+    assert not {"RateLimit", "RateLimit-Policy"} & set(answer.headers)
+
+
+def test_limit_that_does_not_count_leaves_what_another_one_of_its_name_tells(alone):
+    site = alone(view, RateLimit, around=lambda app: RateLimit(app, methods="POST"))
+    assert "RateLimit" in site.fetch().headers
+
+
 def test_client_that_sends_more_than_the_limit_is_refused(host):
     site = host(view, RateLimit, limit="2/hour")
     assert statuses(site, 3) == [200, 200, 429]
@@ -223,13 +242,20 @@ def test_long_keys_do_not_fill_the_store(alone):
         ({"key": "address"}, TypeError, "key must be a function of the request, got 'address'"),
         ({"name": 'a"b'}, ValueError, "name must be of letters, digits"),
         ({"fail": "ajar"}, ValueError, "fail must be 'open' or 'closed', got 'ajar'"),
-        ({"store": "localhost"}, ValueError, "store must be such as 'redis://localhost/0', got"),
+        ({"store": "localhost"}, ValueError, "such as 'redis://localhost/0', got one of"),
         ({"store": 5}, TypeError, "store must be a RateStore, the URL of a Redis or None, got 5"),
     ],
 )
 def test_wrong_option_is_refused(options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         RateLimit(None, **options)
+
+
+@pytest.mark.parametrize("layer", [Cache, RateLimit])
+def test_refused_url_does_not_show_its_password(layer):
+    with pytest.raises(ValueError, match="got one of 'redi'") as refused:
+        layer(None, store="redi://user:secret@localhost/0")
+    assert "secret" not in str(refused.value)
 
 
 def test_limit_holds_in_redis_and_goes_on_without(alone, redis_server):

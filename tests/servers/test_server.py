@@ -17,7 +17,7 @@ from contextlib import ExitStack
 import pytest
 from beside import PATIENCE, at_once, free_port, in_threads, wait_until
 
-from cptoolkit.servers import BindError, Options, Server, serve
+from cptoolkit.servers import BindError, Options, Server, http1, serve
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -72,6 +72,7 @@ def test_value_out_of_range_is_told(options, message):
         ({"nodelay": "yes"}, "nodelay must be bool"),
         ({"socket": 3}, "socket must be socket or list or tuple or None, got 3"),
         ({"socket": [3]}, "socket must hold sockets, got 3"),
+        ({"ssl_private_key_password": ["secret"]}, "password must be .*, got a list$"),
     ],
 )
 def test_wrong_option_is_told(options, message):
@@ -344,7 +345,8 @@ def test_request_in_the_queue_of_the_kernel_is_answered(serve_app):
         assert b"hello" in sock.makefile("rb").read()
 
 
-def test_request_on_a_connection_accepted_just_before_the_stop_is_answered(serve_app):
+def test_request_on_a_connection_accepted_just_before_the_stop_is_answered(serve_app, monkeypatch):
+    monkeypatch.setattr(http1, "FRESH_TIME", PATIENCE)
     served = serve_app(hello)
     client = served.connect()
     with in_threads(served.server.stop):
@@ -368,6 +370,7 @@ def test_stop_returns_in_time_and_names_stuck_handlers(serve_app):
         served.server.stop()
         assert time.monotonic() - began < PATIENCE / 2
         assert client.rest() == b""
+        served.thread.join(PATIENCE)
         assert "cptoolkit-worker-" in served.logged[0][1]
     finally:
         go.set()

@@ -917,11 +917,7 @@ def test_without_debug_nothing_is_told(alone):
         ({"hosts": 5}, TypeError, "hosts must be a list of texts, got 5"),
         ({"invalid_methods": [1]}, TypeError, "invalid_methods must be a list of texts"),
         ({"store": 5}, TypeError, "store must be a CacheStore, a URL of Redis or None, got 5"),
-        (
-            {"store": "ram"},
-            ValueError,
-            "a CacheStore, a URL of Redis or None, got 'ram'",
-        ),
+        ({"store": "ram"}, ValueError, "such as 'redis://localhost/0', got one of 'ram'"),
         ({"max_objects": 5}, TypeError, "did you mean 'maxobjects'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
