@@ -83,13 +83,13 @@ class Crew:
                 if self.quitting:
                     return
                 if self.strength >= wanted:
-                    self._short = False
                     return
                 self._numbers += 1
                 worker = Worker(self._numbers, self._work)
                 self._members.add(worker)
                 try:
                     worker.start()  # under the mutex, as nobody can join() it before
+                    self._short = False
                     continue
                 except RuntimeError as exc:
                     self._members.discard(worker)

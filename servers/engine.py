@@ -120,16 +120,16 @@ class Engine:
             self._watch.rest(0.01)
         for conn in list(self.connections.values()):
             conn.abort()
-        return self._dismiss()
+        return self._dismiss(deadline)
 
     def is_worker(self) -> bool:
         """Whether the current thread is one of this engine's workers."""
         return threading.current_thread() in self.crew
 
-    def _dismiss(self) -> list[str]:
+    def _dismiss(self, deadline: float) -> list[str]:
         self.crew.quit()
         self._poller.wake()
-        stuck = self.crew.join(monotonic() + JOIN_TIME)
+        stuck = self.crew.join(max(deadline, monotonic() + JOIN_TIME))
         for conn in list(self.connections.values()):
             if conn.lock.acquire(False):
                 conn.close()

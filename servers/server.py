@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cptoolkit.servers.connection import Connection
+from cptoolkit.servers.crew import END_TIME
 from cptoolkit.servers.engine import JOIN_TIME, Engine
 from cptoolkit.servers.exchange import Exchange, Site
 from cptoolkit.servers.http1 import HTTP1
@@ -262,7 +263,7 @@ class Server:
         if self._thread is not threading.current_thread() and not (
             engine is not None and engine.is_worker()
         ):
-            self._stopped.wait(self.options.shutdown_timeout + 2 * JOIN_TIME)
+            self._stopped.wait(self.options.shutdown_timeout + JOIN_TIME + END_TIME)
 
     def _leave(self) -> None:
         """Take note that nobody serves any more."""

@@ -37,6 +37,11 @@ thread falls asleep does not wake it, so its handler has to wait for that."""
 SURPLUS_TIME = 10.0
 """Seconds after which idle threads above ``thread_pool`` end."""
 
+STALL = 0.5
+"""Seconds that a look may be late. When it is later the machine has stalled, or a handler has kept
+the interpreter for itself: what clients have sent meanwhile is to be read before anybody's time is
+over."""
+
 FAILURE_TIME = 0.1
 """Seconds without a look after one failed."""
 
@@ -61,6 +66,7 @@ class Watch:
         shortest = min([t for t in timeouts if t], default=LONGEST_SLEEP)
         self._sweep_every = min(LONGEST_SLEEP, max(0.02, shortest / 4))
         self._sweep_at = 0.0
+        self._stalled = False
 
     def stop(self) -> None:
         """Make :meth:`run` return. For any thread and for signal handlers."""
@@ -80,10 +86,16 @@ class Watch:
     def run(self) -> None:
         """Keep watch until :meth:`stop`."""
         while not self._stop:
-            self.rest(self._pause())
+            pause = self._pause()
+            due = monotonic() + pause
+            self.rest(pause)
             self.parked = False
+            now = monotonic()
+            self._stalled = not self._stalled and now - due > STALL
+            if self._stalled:
+                self._sweep_at = now + self._sweep_every
             try:
-                self._look(monotonic())
+                self._look(now)
             except Exception:
                 self._engine.log("the server failed to keep watch", logging.ERROR, True)
                 self.rest(FAILURE_TIME)

@@ -27,6 +27,7 @@ from cptoolkit.config_origins import Origin, Origins
 from cptoolkit.configuration import environments, generation
 from cptoolkit.context import current
 from cptoolkit.http.request import Request
+from cptoolkit.process import handover
 
 sys.path.append(str(Path(__file__).parent / "support"))  # what tests import from one another
 
@@ -35,6 +36,10 @@ settings.register_profile(
     "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
+
+# A shell in whose background the tests run has them ignore Ctrl-C, and all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +90,7 @@ def fresh_site() -> Iterator[None]:
                 if handler not in handlers:
                     handler.close()
             logger.handlers[:] = handlers
+        handover.discard()  # or a later server would serve on what was left for another
         generation.bump()
 
 
@@ -170,6 +176,8 @@ class Service:
         """Start it, on the port and with the data it has had before; return when it answers."""
         if self._process is not None:
             return
+        from beside import free_port
+
         deadline = time.monotonic() + 30
         while not self._starts(self.port or free_port()):
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
@@ -232,12 +240,6 @@ class Service:
     def run(self, command: list[str]) -> None:
         """Run a program as the user who the server runs as."""
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True, **self.user)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((Service.host, 0))
-        return probe.getsockname()[1]
 
 
 def answers(port: int, question: bytes, answer: bytes) -> bool:

@@ -427,6 +427,7 @@ def test_modules_are_imported_from_the_path_and_served_as_configured(serve, fold
     (folder / "g.conf").write_text("[global]\nserver.socket_port: 0\n[/]\nmine: 'yes'\n")
     serving = serve("-c", "g.conf", "-i", "mymod", "-P", "pkg", "-p", "my.pid")
     assert serving.get("/setting?key=mine") == (200, "'yes'")
+    serving.wait_for("Bus STARTED")
     assert int((folder / "my.pid").read_text()) == serving.process.pid
     assert serving.stop() == 0
     assert not (folder / "my.pid").exists()

@@ -428,7 +428,8 @@ SERVED = """
     class Root:
         @cherrypy.expose
         def index(self):
-            cherrypy.engine.wait(cherrypy.engine.states.STARTED)
+            states = cherrypy.engine.states
+            cherrypy.engine.wait(set(states) - {states.STARTING})
             return f"served by {cherrypy.__name__}"
 
     cherrypy.config.update({"server.socket_port": 0, "log.screen": False})

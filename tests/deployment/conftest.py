@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from beside import free_port
 from werkzeug.security import generate_password_hash
 
 FILES = Path(__file__).parents[2] / "docs" / "deployment"
@@ -266,12 +267,6 @@ class Site:
 
 def cookie_of(answer):
     return answer.headers["Set-Cookie"].partition(";")[0]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -32,6 +33,8 @@ from cptoolkit.process.plugins import DropPrivileges, PIDFile
 class Root:
     @cptoolkit.expose
     def index(self):
+        states = cptoolkit.engine.states
+        cptoolkit.engine.wait(set(states) - {states.STARTING})
         return f"{os.getuid()} {os.getgid()} {threading.main_thread().native_id} {BORN}"
 
 BORN = os.urandom(4).hex()
@@ -143,7 +146,7 @@ class Program:
 
 
 def privileged_port():
-    for port in range(1023, 600, -1):
+    for port in random.SystemRandom().sample(range(600, 1024), 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from beside import free_port
 
 PATIENCE = 45
 
@@ -69,9 +70,7 @@ def serve(tmp_path):
     started = []
 
     def start(module, processes):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         words = contained(sys.executable, "-c", START, str(port), str(processes), module)
         with log.open("wb") as output:
             started.append(

@@ -64,6 +64,8 @@ def test_logging_can_be_turned_off(script, free_port, tmp_path):
         class Root:
             @cherrypy.expose
             def index(self):
+                states = cherrypy.engine.states
+                cherrypy.engine.wait(set(states) - {{states.STARTING}})
                 return "hello"
 
         cherrypy.config.update({{"log.screen": False,

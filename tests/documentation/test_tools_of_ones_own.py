@@ -125,7 +125,7 @@ def test_tool_with_state_uses_two_hook_points(app_of, caplog):
             return "hello world"
 
     assert app_of(Root()).get("/").text == "hello world"
-    assert re.search(r"Page handler took 0\.\d{4}", caplog.text)
+    assert re.search(r"Page handler took \d+\.\d{4}", caplog.text)
 
 
 def test_tools_are_ordered_by_priority(app_of):

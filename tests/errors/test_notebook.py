@@ -53,7 +53,15 @@ import threading
 import cptoolkit
 
 cptoolkit.config.update({"server.socket_port": 0, "engine.autoreload.on": False})
-cptoolkit.engine.subscribe("start", lambda: threading.Timer(0.2, cptoolkit.engine.exit).start(), 90)
+
+
+def end():
+    states = cptoolkit.engine.states
+    cptoolkit.engine.wait([states.STARTED, states.EXITING])  # the cell is run twice
+    cptoolkit.engine.exit()
+
+
+cptoolkit.engine.subscribe("start", lambda: threading.Thread(target=end).start(), 90)
 
 
 class Root:

@@ -39,7 +39,7 @@ def store(request):
         return
     pytest.importorskip("redis", reason="needs redis")
     server = request.getfixturevalue("redis_server")
-    store = RedisRates(server.url, prefix=f"{request.node.name}:")
+    store = RedisRates(server.url, prefix=f"{request.node.name}:", timeout=30)
     yield store
     store.close()
 
@@ -140,7 +140,7 @@ def test_memory_needs_room():
 
 
 def _take_many(url, results):
-    store = RedisRates(url, prefix="shared:")
+    store = RedisRates(url, prefix="shared:", timeout=30)
     results.put(sum(store.take("a", HOUR, 100).granted for _ in range(100)))
     store.close()
 
@@ -162,7 +162,7 @@ def test_processes_share_what_is_in_redis(redis_server):
 
 def test_redis_forgets_buckets_that_are_full(redis_server):
     redis = pytest.importorskip("redis", reason="needs redis")
-    store = RedisRates(redis_server.url, prefix="expiry:")
+    store = RedisRates(redis_server.url, prefix="expiry:", timeout=30)
     store.take("a", 10 * SECOND, 5)
     client = redis.Redis.from_url(redis_server.url)
     assert 9_000 < client.pttl("expiry:a") <= 10_000
@@ -175,7 +175,7 @@ def test_clock_of_redis_that_was_put_back_locks_nobody_out(redis_server):
     client = redis.Redis.from_url(redis_server.url)
     client.set("back:a", 9 * 10**15)  # the year 2255
     client.close()
-    store = RedisRates(redis_server.url, prefix="back:")
+    store = RedisRates(redis_server.url, prefix="back:", timeout=30)
     assert store.take("a", SECOND, 1).wait <= 1
     store.close()
 
@@ -186,7 +186,7 @@ def test_redis_that_is_gone_is_told_once_and_used_when_it_is_back(
     pytest.importorskip("redis", reason="needs redis")
     monkeypatch.setattr("cptoolkit.middleware.rate_stores.PAUSE", 0.0)
     caplog.set_level(logging.INFO, "cptoolkit.rate_limit")
-    store = RedisRates(redis_server.url, prefix="gone:")
+    store = RedisRates(redis_server.url, prefix="gone:", timeout=30)
     assert store.take("a", HOUR, 5).granted
     redis_server.stop()
     try:

@@ -5,7 +5,7 @@ import io
 import threading
 
 import pytest
-from beside import in_threads
+from beside import in_threads, wait_until
 from webob import Request, Response
 from webob.exc import HTTPNotFound
 from webtest import TestApp
@@ -42,8 +42,17 @@ class Stuck:
 
 
 @pytest.fixture
-def stuck():
+def stuck(monkeypatch):
     stuck = Stuck()
+
+    class Prompt(threading.Thread):
+        """Has got stuck, or has ended, before anybody waits for it."""
+
+        def start(self):
+            super().start()
+            wait_until(lambda: self in stuck.threads or not self.is_alive())
+
+    monkeypatch.setattr("cptoolkit.middleware.timeout.Thread", Prompt)
     yield stuck
     stuck.end()
 
@@ -229,9 +238,14 @@ def test_abandoned_application_cannot_read_from_the_connection(stuck):
     assert connection.read() == b"bc"
 
 
-def test_read_in_progress_is_waited_for():
+def test_read_in_progress_is_waited_for(monkeypatch):
     """The server reads from the same connection next."""
     begun, go, order = threading.Event(), threading.Event(), []
+
+    class Prompt(threading.Thread):
+        def start(self):
+            super().start()
+            assert begun.wait(30)
 
     class Connection:
         def read(self, size=-1):
@@ -251,6 +265,7 @@ def test_read_in_progress_is_waited_for():
     request = Request.blank("/", environ={"wsgi.input": Connection()})
     request.environ["webob.is_body_seekable"] = False
     with in_threads(let_go):
+        monkeypatch.setattr("cptoolkit.middleware.timeout.Thread", Prompt)
         request.get_response(Timeout(app, seconds=SHORT))
         order.append("answered")
     assert order == ["read", "answered"]

@@ -10,7 +10,6 @@ import subprocess
 import time
 import zipapp
 import zipfile
-from contextlib import suppress
 
 import pytest
 from beside import free_port
@@ -26,7 +25,8 @@ BORN = os.urandom(4).hex()
 class Root:
     @cptoolkit.expose
     def index(self):
-        cptoolkit.engine.wait(cptoolkit.engine.states.STARTED)
+        states = cptoolkit.engine.states
+        cptoolkit.engine.wait(set(states) - {states.STARTING})
         return BORN
 
     @cptoolkit.expose
@@ -125,9 +125,4 @@ def test_traceback_tells_where_in_the_file(packed):
 def test_program_restarts_itself(packed):
     born = packed.get("/").content
     packed.process.send_signal(signal.SIGHUP)
-
-    def is_another():
-        with suppress(ConnectionError):
-            return packed.get("/").content != born
-
-    packed.wait_until(is_another)
+    packed.wait_until(lambda: packed.get("/").content != born)

@@ -7,13 +7,19 @@ import logging
 import resource
 import socket
 import threading
+import time
 from contextlib import ExitStack, closing
 
 import pytest
 from beside import PATIENCE, wait_until
 
 from cptoolkit.servers import Options, Server
+from cptoolkit.servers import connection as connection_module
+from cptoolkit.servers import engine as engine_module
+from cptoolkit.servers import http1 as http1_module
+from cptoolkit.servers import intake as intake_module
 from cptoolkit.servers import server as server_module
+from cptoolkit.servers import watch as watch_module
 from cptoolkit.servers.engine import Engine
 from cptoolkit.servers.errors import ClientError
 from cptoolkit.servers.exchange import Exchange, Site
@@ -69,9 +75,13 @@ class Kept:
 
 
 class Running:
-    """A server that runs in a thread."""
+    """A server that runs in a thread.
 
-    def __init__(self, app, **options):
+    :param early: what a first client has sent before the server accepts it, so that however long
+        this thread may wait for its turn is none of that client's time.
+    """
+
+    def __init__(self, app, early=None, **options):
         self.server = Server(app, port=options.pop("port", 0), **options)
         self.logged = []
         self.server.error_log = self._log
@@ -79,6 +89,8 @@ class Running:
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.raised = None
         self.clients = []
+        if early is not None:
+            self.connect().send(early)
         self.thread.start()
         try:
             wait_until(lambda: self.server.ready)
@@ -131,6 +143,25 @@ def serve_app():
 @pytest.fixture(name="wait_until")
 def wait_until_fixture():
     return wait_until
+
+
+class Clock:
+    """The time as the server sees it, which a test can put forward."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def __call__(self):
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    for module in (connection_module, engine_module, http1_module, intake_module, watch_module):
+        monkeypatch.setattr(module, "monotonic", clock)
+    monkeypatch.setattr(watch_module, "LONGEST_SLEEP", 0.02)  # it notices soon
+    return clock
 
 
 @pytest.fixture(params=[new_poller, SelectorPoller], ids=["best poller", "selectors"])

@@ -167,7 +167,7 @@ def test_queue_of_zero_refuses_what_no_thread_is_free_for(serve_app, gate):
 
 
 def test_nothing_is_refused_while_a_thread_is_free(serve_app, gate):
-    served = serve_app(gate, thread_pool=2, accepted_queue_size=0, accepted_queue_timeout=2)
+    served = serve_app(gate, thread_pool=2, accepted_queue_size=0, accepted_queue_timeout=PATIENCE)
     served.connect().send(WAIT)
     gate.entered(1)
     clients = [served.connect().send(GET * 5) for _ in range(20)]
@@ -293,6 +293,7 @@ def test_want_of_threads_is_told_once_and_made_good(serve_app, gate, monkeypatch
     clients = [served.connect().send(WAIT) for _ in range(3)]
     gate.entered(1)
     wait_until(lambda: served.logged)
+    served.server._engine.crew.refill()  # as the watch does every second
     assert not gate.inside.acquire(timeout=0.1)
     monkeypatch.setattr(crew_module, "Worker", worker)
     gate.entered(2)

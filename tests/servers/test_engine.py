@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -93,12 +94,44 @@ def test_connections_are_accepted_while_all_threads_are_blocked(serve_app, gate,
     assert [c.answer().body for c in [blocked, *others]] == [b"hello"] * 6
 
 
-def test_request_that_waits_for_a_thread_is_not_timed_out(serve_app, gate, wait_until):
-    served = serve_app(gate, thread_pool=1, header_timeout=0.1, keep_alive_timeout=0.1)
+def test_request_that_came_while_the_machine_stalled_is_answered(
+    serve_app, clock, wait_until, monkeypatch
+):
+    served = serve_app(hello)
+    client = served.connect()
+    wait_until(lambda: served.server._engine.connections)
+    poller, waits, seen = served.server._engine._poller, threading.Event(), threading.Event()
+    wait, look = poller.wait, watch_module.Watch._look
+
+    def late(timeout):
+        waits.set()
+        events = wait(timeout)
+        clock.ahead = 100
+        seen.wait(PATIENCE)
+        return events
+
+    def looking(self, now):
+        look(self, now)
+        if now > began + 100:
+            seen.set()
+
+    began = time.monotonic()
+    monkeypatch.setattr(poller, "wait", late)
+    monkeypatch.setattr(watch_module.Watch, "_look", looking)
+    poller.wake()  # the leader, who waits there still
+    assert waits.wait(PATIENCE)
+    client.send(GET)
+    assert client.answer().body == b"hello"
+
+
+def test_request_that_waits_for_a_thread_is_not_timed_out(serve_app, gate, clock, wait_until):
+    served = serve_app(gate, thread_pool=1)
     served.connect().send(WAIT)
     gate.entered(1)
-    waiting = served.connect().send(GET)
-    silent = served.connect()
+    waiting, silent = served.connect().send(GET), served.connect()
+    engine = served.server._engine
+    wait_until(lambda: len(engine.connections) == 3 and engine.ready)
+    clock.ahead += 100
     assert silent.rest() == b""  # its time is over, and so is that of the other one
     gate.go.set()
     assert waiting.answer().body == b"hello"
@@ -258,22 +291,20 @@ def test_keep_alive_of_zero_closes_with_the_answer(serve_app):
 
 
 def test_head_that_does_not_end_is_a_408(serve_app):
-    served = serve_app(hello, header_timeout=0.1)
-    assert served.talk(b"GET / HTTP/1.1\r\n").startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    [client] = serve_app(hello, early=b"GET / HTTP/1.1\r\n", header_timeout=0.1).clients
+    assert client.rest().startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
 def test_dripping_does_not_prolong_a_head(serve_app):
-    client = serve_app(hello, header_timeout=0.2).connect()
+    [client] = serve_app(hello, early=b"GET / HTTP/1.1\r\n", header_timeout=0.2).clients
     client.sock.settimeout(0.02)
-    client.send(b"GET / HTTP/1.1\r\n")
     seen = b""
     began = time.monotonic()
     while b"408" not in seen and time.monotonic() - began < PATIENCE:
-        try:
+        with suppress(ConnectionError):  # it has been answered
             client.send(b"X")
+        with suppress(TimeoutError):
             seen += client.sock.recv(100)
-        except TimeoutError:
-            pass
     assert time.monotonic() - began < PATIENCE / 2
 
 
@@ -321,6 +352,7 @@ def test_clients_that_reset_at_any_stage_leave_nothing_behind(serve_app, wait_un
 
 def test_want_of_descriptors_pauses_accepting_and_recovers(serve_app, monkeypatch):
     monkeypatch.setattr(acceptor_module, "DEAF_TIME", 0.05)
+    monkeypatch.setattr(watch_module, "LONGEST_SLEEP", 0.05)
     failures = []
 
     class Poor(socket.socket):
@@ -333,7 +365,7 @@ def test_want_of_descriptors_pauses_accepting_and_recovers(serve_app, monkeypatc
     with Poor() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        served = serve_app(hello, socket=listening, header_timeout=0.1)
+        served = serve_app(hello, socket=listening)
         assert served.get().body == b"hello"
         served.close()
     assert served.logged == [

@@ -311,7 +311,8 @@ def test_other_roles_are_refused(fastcgi, calls, role):
 
 
 def test_head_that_takes_too_long_gets_408(fastcgi, calls):
-    [stdout, *_] = records(fastcgi(header_timeout=0.05).talk(begin()))
+    [client] = fastcgi(early=begin(), header_timeout=0.1).clients
+    [stdout, *_] = records(client.rest())
     assert stdout[2].startswith(b"Status: 408 Request Timeout\r\n")
     assert calls == []
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -268,19 +269,19 @@ def test_error_on_a_connection_costs_that_connection(
 def test_call_that_could_not_be_made_just_now_is_made_again(
     serve_switch, app, wait_until, monkeypatch, call, code
 ):
+    failing = Failing(code, 1)
+
     class Hesitant(Connection):
         def __init__(self, *args):
             super().__init__(*args)
-            setattr(self, call, Failing(code, 1)(getattr(self, call)))
+            setattr(self, call, failing(getattr(self, call)))
 
     monkeypatch.setattr(server_module, "Engine", partial(Engine, connection=Hesitant))
     served = serve_switch(app)
-    client = served.connect().send(GET[:20])
-    client.send(GET[20:])  # what makes the event that a refused read waits for
+    client = served.connect().send(GET)
     if call == "recv":
-        wait_until(lambda: served.server._engine.connections)
-        threading.Event().wait(0.05)
-        client.send(GET)
+        wait_until(lambda: not failing.left)
+        client.send(GET)  # what makes the event that a refused read waits for
     assert client.answer().body == b"hello"
 
 
@@ -291,6 +292,7 @@ def test_call_that_could_not_be_made_just_now_is_made_again(
 )
 def test_accept_that_fails_is_tried_again(serve_switch, app, wait_until, monkeypatch, code):
     monkeypatch.setattr("cptoolkit.servers.acceptor.DEAF_TIME", 0.02)
+    monkeypatch.setattr(watch_module, "LONGEST_SLEEP", 0.02)
 
     class Listener(socket.socket):
         failing = Failing(code, 3)
@@ -301,7 +303,7 @@ def test_accept_that_fails_is_tried_again(serve_switch, app, wait_until, monkeyp
     with Listener() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        served = serve_switch(app, socket=listener, header_timeout=0.1)
+        served = serve_switch(app, socket=listener)
         assert served.get().body == b"hello"
         assert_unharmed(served, app, wait_until)
         served.close()
@@ -345,10 +347,11 @@ def test_poller_that_fails_for_a_while_does_not_spin(serve_switch, app, wait_unt
     poller = served.server._engine._poller
     failing = Failing(errno.ENOMEM, 10**9)
     monkeypatch.setattr(poller, "wait", failing(poller.wait))
+    began = time.monotonic()
     client = served.connect().send(GET)
     wait_until(lambda: served.logged)
     wait_until(rests)
-    assert len(served.logged) < 20
+    assert len(served.logged) < 10 + 20 * (time.monotonic() - began)
     failing.left = 0
     assert client.answer().body == b"hello"
     client.close()
@@ -429,10 +432,17 @@ def test_thread_that_dies_is_replaced(serve_switch, app, wait_until, monkeypatch
     assert served.logged == [("ERROR", "a thread died, another takes its place")] * 5
 
 
-def test_watch_that_fails_goes_on(serve_switch, app, wait_until, monkeypatch):
+def has_begun(served):
+    """Whether the head of the only request has begun to come."""
+    return [
+        conn for conn in list(served.server._engine.connections.values()) if conn.protocol._in_head
+    ]
+
+
+def test_watch_that_fails_goes_on(serve_switch, app, wait_until, monkeypatch, clock):
     monkeypatch.setattr(watch_module, "FAILURE_TIME", 0.01)
     monkeypatch.setattr(connection_module, "LINGER_TIME", 0.01)
-    served = serve_switch(app, header_timeout=0.1)
+    served = serve_switch(app)
     sweep = watch_module.Watch._sweep
     failures = [ZeroDivisionError] * 3
 
@@ -442,16 +452,22 @@ def test_watch_that_fails_goes_on(serve_switch, app, wait_until, monkeypatch):
         sweep(self, now)
 
     monkeypatch.setattr(watch_module.Watch, "_sweep", failing)
-    assert served.talk(b"GET") != b""  # 408: somebody keeps the time
+    client = served.connect().send(b"GET")
+    wait_until(lambda: has_begun(served))
+    clock.ahead += 100
+    assert client.rest() != b""  # 408: somebody keeps the time
     assert failures == []
     assert served.logged == [("ERROR", "the server failed to keep watch")] * 3
     assert_unharmed(served, app, wait_until)
 
 
-def test_goodbye_that_fails_costs_a_connection(serve_switch, app, wait_until, monkeypatch):
-    served = serve_switch(app, header_timeout=0.1)
+def test_goodbye_that_fails_costs_a_connection(serve_switch, app, wait_until, monkeypatch, clock):
+    served = serve_switch(app)
     monkeypatch.setattr(server_module.HTTP1, "expired", lambda self: 1 / 0)
-    assert hung_up_on(served.connect().send(b"GET"))
+    client = served.connect().send(b"GET")
+    wait_until(lambda: has_begun(served))
+    clock.ahead += 100
+    assert hung_up_on(client)
     assert_unharmed(served, app, wait_until)
     assert served.logged == [("ERROR", "a connection was dropped because of an error")]
 

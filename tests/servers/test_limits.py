@@ -139,7 +139,8 @@ class Dripping(threading.Thread):
 
 
 def test_dripping_head_is_given_up_as_a_whole(serve_app, app, calls):
-    client = serve_app(app, header_timeout=0.3, socket_timeout=60).connect().send(G + b"X: ")
+    served = serve_app(app, early=G + b"X: ", header_timeout=0.3, socket_timeout=60)
+    [client] = served.clients
     with Dripping(client):
         assert client.answer().status == 408
     assert calls == []
@@ -162,28 +163,39 @@ def test_dripping_body_is_given_up_while_the_application_reads(serve_app, app, c
     assert served.logged == []
 
 
-def test_body_that_comes_fast_enough_has_all_the_time(serve_app, app, calls):
-    served = serve_app(app, socket_timeout=0.2, body_rate=1)
-    client = served.connect().send(sized(30))
-    for _ in range(30):
-        client.send(b"a")
-        threading.Event().wait(0.02)
-    assert client.answer().status == 200
-    assert calls == [("POST", "/", b"a" * 30)]
+def test_body_that_comes_fast_enough_has_all_the_time(serve_app, app, calls, clock, wait_until):
+    served = serve_app(app, socket_timeout=60, body_rate=1)
+    client = served.connect().send(sized(1000))
+    collected = 0
+    for _ in range(10):
+        client.send(b"a" * 99)
+        collected += 99
+        wait_until(lambda: received(served) == collected)  # noqa: B023
+        clock.ahead += 50
+    assert client.send(b"a" * 10).answer().status == 200
+    assert calls == [("POST", "/", b"a" * 1000)]
 
 
-def test_time_in_which_the_application_works_is_not_the_clients(serve_app):
+def received(served):
+    """How much has come of the only body."""
+    exchanges = [
+        conn.protocol._exchange for conn in list(served.server._engine.connections.values())
+    ]
+    return exchanges[0].body.received if any(exchanges) else 0
+
+
+def test_time_in_which_the_application_works_is_not_the_clients(serve_app, clock):
     sent = threading.Event()
 
     def app(environ, start_response):
         body = environ["wsgi.input"].read(5)
-        threading.Event().wait(0.3)  # longer than the client may be late
+        clock.ahead += 100  # longer than the client may be late
         sent.set()
         body += environ["wsgi.input"].read()
         start_response("200 OK", [])
         return [body]
 
-    served = serve_app(app, socket_timeout=0.2, body_rate=1000, request_body_buffer=0)
+    served = serve_app(app, socket_timeout=60, body_rate=1000, request_body_buffer=0)
     client = served.connect().send(sized(10) + b"hello")
     assert sent.wait(10)
     assert client.send(b"world").answer().body == b"helloworld"

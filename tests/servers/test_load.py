@@ -117,11 +117,13 @@ def test_thousands_of_requests_leave_nothing_behind(serve_app, wait_until):
         return pages * os.sysconf("SC_PAGESIZE"), len(os.listdir("/proc/self/fd"))
 
     talk(1000)
-    memory, descriptors = footprint()
-    talk(5000)
-    memory_later, descriptors_later = footprint()
-    assert descriptors_later <= descriptors
-    assert memory_later - memory < 1_000_000
+    for _ in range(5):  # what else goes on in this process may take something, though not each time
+        memory, descriptors = footprint()
+        talk(1000)
+        memory_later, descriptors_later = footprint()
+        if descriptors_later <= descriptors and memory_later - memory < 200_000:
+            return
+    pytest.fail(f"{memory_later - memory} bytes, {descriptors_later - descriptors} descriptors")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.002], ids=["quick handlers", "slow handlers"])

@@ -302,10 +302,11 @@ def test_proxy_that_only_looks_whether_the_port_is_open_is_not_told_of(serve_app
 
 
 @pytest.mark.parametrize("data", [b"", b"PROXY TCP4", SIGNATURE], ids=["nothing", "v1", "v2"])
-def test_header_has_the_time_that_a_head_has(serve_app, data):
-    served = serve_app(whence, proxy_protocol="127.0.0.1", header_timeout=0.1, thread_pool=1)
+def test_header_has_the_time_that_a_head_has(serve_app, clock, data):
+    served = serve_app(whence, proxy_protocol="127.0.0.1", thread_pool=1)
     waiting = served.connect().send(data)
     assert served.connect().send(LINE + GET).answer().status == 200  # holds no thread
+    clock.ahead += 100
     assert waiting.rest() == b""
 
 

@@ -118,7 +118,7 @@ def test_the_same_length_twice_is_fine(scgi):
 
 
 def test_a_head_that_takes_too_long_gets_408(scgi, calls):
-    client = scgi(header_timeout=0.05).connect().send(EXAMPLE[:20])
+    [client] = scgi(early=EXAMPLE[:20], header_timeout=0.1).clients
     assert client.rest().startswith(b"Status: 408 Request Timeout\r\n")
     assert calls == []
 

@@ -855,21 +855,25 @@ def test_slow_reader_holds_no_thread(site, wait_until):
         assert slow.answer() == (200, body)
 
 
-def test_slow_but_steady_reader_is_kept(site, narrow):
+def test_slow_but_steady_reader_is_kept(site, narrow, clock, wait_until):
     body = os.urandom(1_000_000)
 
     def app(environ, start_response):
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    running = site(app, socket=narrow, socket_timeout=0.25)
+    running = site(app, socket=narrow, socket_timeout=60)
     with running.tls(receive_buffer=4096) as client:
         client.get()
         assert client.file.readline() == b"HTTP/1.1 200 OK\r\n"
         http.client.parse_headers(client.file)
+        [conn] = running.server._engine.connections.values()
+        wait_until(lambda: conn.unsent)
         for start in range(0, len(body), 50_000):
+            kept = len(conn.out)
             assert client.file.read(50_000) == body[start : start + 50_000]
-            threading.Event().wait(0.03)
+            wait_until(lambda: len(conn.out) < kept or not conn.unsent)  # noqa: B023
+            clock.ahead += 40
 
 
 def test_reader_that_stops_is_given_up(site, wait_until):

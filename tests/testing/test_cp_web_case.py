@@ -96,21 +96,18 @@ def test_engine_runs_with_its_plugins_and_has_stopped_afterwards(case_of, run_ca
     assert cptoolkit.engine.listeners == before
 
 
-def is_open(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture(name="free_port")
 def free_port_fixture():
     return free_port()
 
 
 def test_port_is_free_and_known_everywhere(case_of, run_case):
-    ports = []
+    ports, servers = [], []
 
     def test(self):
         ports.append(self.PORT)
+        servers.append(cptoolkit.server.httpserver)
+        assert servers[0].bound_addr == ("127.0.0.1", self.PORT)
         assert cptoolkit.server.socket_port == cptoolkit.config["server.socket_port"] == self.PORT
         assert self.base() == cptoolkit.server.base() == f"http://127.0.0.1:{self.PORT}"
         hello(self)
@@ -118,7 +115,7 @@ def test_port_is_free_and_known_everywhere(case_of, run_case):
     case = case_of(test)
     run_case(case)
     assert ports[0] > 0
-    assert not is_open(ports[0])
+    assert not servers[0].ready
     assert (case.PORT, cptoolkit.server.socket_port) == (0, 8080)
     assert "PORT" not in vars(case)
 

@@ -96,7 +96,7 @@ def test_huge_field_is_read_in_no_time(piece):
     start = time.process_time()
     with contextlib.suppress(ValueError):
         parse_forwarded(piece * (1_000_000 // len(piece)))
-    assert time.process_time() - start < 2  # quadratic would be hours
+    assert time.process_time() - start < 20  # quadratic would be hours
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,9 @@ def test_store_that_fails_is_asked_for_one_of_its_locks_at_a_time():
     store = Notes(100)
     locks = [store.lock(f"id{number}", 0) for number in range(10)]
     store.failing = True
+    begin = time.monotonic()
     for lock in locks:
         lock.release()
-    begin = time.monotonic()
     wait_for(store.asked_to_end, len(locks) + 3)  # each once, and then one of them every 0.1 s
     assert time.monotonic() - begin >= 0.2
     store.failing = False

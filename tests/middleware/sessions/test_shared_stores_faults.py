@@ -6,10 +6,10 @@ import gc
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from beside import at_once
+from beside import at_once, wait_until
 from webob import Response
 
 from cptoolkit.middleware.sessions.layer import Sessions
@@ -58,6 +58,19 @@ def ask_everything(store):
         assert caught.value.__cause__ is not None
         assert "\n" not in str(caught.value)
     return max(times)
+
+
+def in_the_end(question, *arguments):
+    """The answer of a store with little patience, whose server may be slow on a busy machine."""
+    answers = []
+
+    def has_answered():
+        with suppress(StoreUnavailable):
+            answers.append(question(*arguments))
+        return answers
+
+    wait_until(has_answered)
+    return answers[0]
 
 
 def test_store_without_its_server_is_unavailable_at_once_and_comes_back_with_it(served):
@@ -113,11 +126,13 @@ def test_server_that_hangs_is_not_waited_for_and_answers_are_not_mixed_up_later(
     store = served.store(server_timeout=0.1)
     store.retry = 0.1
     for id in ("a", "b"):
-        store.save(id, {"of": id}, soon())
+        in_the_end(store.save, id, {"of": id}, soon())
     with hanging(served.service):
         assert ask_everything(store) < 10
-    assert [store.load(id)[0]["of"] for id in ("b", "b", "b")] == ["b", "b", "b"]
-    store.lock("a", 10).release()  # what it has heard when nobody listened any more is undone
+    assert [in_the_end(store.load, "b")[0]["of"] for _ in range(3)] == ["b", "b", "b"]
+    in_the_end(
+        store.lock, "a", 10
+    ).release()  # what it has heard when nobody listened any more is undone
 
 
 @pytest.mark.parametrize("served", ["postgresql"], indirect=True)
@@ -135,14 +150,14 @@ def test_statement_that_waits_for_others_is_given_up(served):
     import sqlalchemy as sa
 
     store = served.store(server_timeout=0.2)
-    store.save("a", {"count": 1}, soon())
+    in_the_end(store.save, "a", {"count": 1}, soon())
     other = sa.create_engine(served.service.url)
     with other.begin() as connection:
         connection.execute(sa.text(f"LOCK TABLE {served.options['table']}"))
         with pytest.raises(StoreUnavailable, match=r"^postgresql: .*timeout"):
             store.load("a")
     other.dispose()
-    assert store.load("a")[0] == {"count": 1}
+    assert in_the_end(store.load, "a")[0] == {"count": 1}
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
