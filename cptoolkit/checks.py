@@ -79,7 +79,12 @@ class Checker(ValueChecks):
         for script_name, app in self._apps():
             root = getattr(app, "root", None)
             dispatched = any("request.dispatch" in entries for entries in app.config.values())
-            if root is not None and not dispatched and not may_answer(root):
+            if root is None or dispatched:
+                continue
+            answers = True
+            with suppress(Exception):  # an object may not let itself be looked at
+                answers = may_answer(root)
+            if not answers:
                 warn(
                     f"The application mounted at {script_name!r} has no page handler, and answers"
                     f" every path with a 404: nothing in its root, of the class"
@@ -94,9 +99,8 @@ class Checker(ValueChecks):
         for script_name, app in self._apps():
             if not isinstance(app, Application):
                 continue
-            # An object of the program's own may not let itself be looked at.
             found = []
-            with suppress(Exception):
+            with suppress(Exception):  # as above
                 found = unusable(script_name, app)
             for finding in found:
                 origins = [entry["origin"] for entry in finding["entries"]]

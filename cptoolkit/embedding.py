@@ -83,11 +83,11 @@ def start(
     :raises StartFailure: if a listener of ``start`` fails.
     """
     running = engine.state is State.STARTED
-    if running and engine.pid != os.getpid():
+    if running and engine.started_in != os.getpid():
         # By a parent whose threads and connections have not survived the fork.
         engine.log(
-            f"The bus was started in process {engine.pid}, before the fork: it starts again here. "
-            "Leave engine.start() to the adapter.",
+            f"The bus was started in process {engine.started_in}, before the fork: it starts again "
+            "here. Leave engine.start() to the adapter.",
             WARNING,
         )
         running = False
@@ -110,7 +110,7 @@ def start(
 
 def stop() -> None:
     """Exit the bus, as the process is about to end. Its listeners' errors are in the log."""
-    if engine.pid != os.getpid():  # a parent's bus is the parent's
+    if engine.started_in != os.getpid():  # a parent's bus is the parent's
         return
     _ours.append(True)
     with contextlib.suppress(ChannelFailures):

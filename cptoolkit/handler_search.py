@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from inspect import getattr_static
 from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
@@ -53,8 +53,9 @@ def attributes(node: Any) -> Iterator[tuple[str, Any]]:
 
     Methods are bound as by getattr(); what :data:`MADE_ON_DEMAND` makes is not made.
     """
-    names = type.__dir__(node) if isinstance(node, type) else object.__dir__(node)
-    for name in sorted(set(names)):  # not dir(), which runs the object's own __dir__
+    names: Iterable[Any] = type.__dir__(node) if isinstance(node, type) else object.__dir__(node)
+    # Not dir(), which runs the object's own __dir__. A __dict__ may have other keys than texts.
+    for name in sorted({name for name in names if isinstance(name, str)}):
         if not name.startswith("__"):
             found = static(node, name)
             if isinstance(found, MemberDescriptorType):  # of __slots__

@@ -138,7 +138,12 @@ class OtherServer:
         self._stopped.clear()
 
     def serve(self) -> None:
-        """Serve until :meth:`stop` is called."""
+        """Serve until :meth:`stop` is called.
+
+        If it was prepared and stopped again meanwhile, it returns at once.
+        """
+        if self._listeners is None and self._stopping.is_set():
+            return
         self.prepare()
         self._thread = threading.current_thread()
         self.ready = True

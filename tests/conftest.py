@@ -41,6 +41,8 @@ settings.load_profile("unhurried")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ["no_proxy"] = "*"  # what tests ask is on this machine
+
 
 @pytest.fixture(autouse=True)
 def fresh_site() -> Iterator[None]:

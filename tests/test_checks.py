@@ -269,11 +269,20 @@ def test_mistake_in_a_section_is_not_told_of_its_objects_too():
 
 
 def test_object_that_does_not_let_itself_be_looked_at_is_left_alone(monkeypatch):
-    def url_map(app):
+    def url_map(app, described):
         raise RuntimeError("not here")
 
     monkeypatch.setattr(sys.modules[unusable.__module__], "url_map", url_map)
     assert findings_of(Refused()) == []
+
+
+def test_tree_that_does_not_let_itself_be_looked_at_is_taken_to_have_a_handler():
+    class Unbound:
+        @property
+        def __class__(self):
+            raise RuntimeError("not here")
+
+    assert findings_of(SimpleNamespace(proxy=Unbound()), {"/": {"tools.gzip.on": True}}) == []
 
 
 # Types

@@ -46,11 +46,11 @@ class ConfigTable:
     def __init__(self, app: Application, owners: Iterable[Owner] = ()) -> None:
         self.app = app
         self._sections = {id(entries): path for path, entries in app.config.items()}
-        self._owners: dict[int, EntryOrigin] = {}
+        self._owners: dict[int, Owner] = {}
         for thing, path in owners:
             config = static(bare(thing), "_cp_config")
             if config:
-                self._owners.setdefault(id(config), _of_object(thing, path))
+                self._owners.setdefault(id(config), (thing, path))
 
     def entries(
         self, config: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]
@@ -78,7 +78,7 @@ class ConfigTable:
                 origins = self.app.config.origins.get(path)
                 return _told(origins.of(key, value) if origins else CODE, path)
             if id(source) in self._owners:
-                return self._owners[id(source)]
+                return _of_object(*self._owners[id(source)])
         return EntryOrigin(kind="dispatcher", name="", section="")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from cptoolkit.application import Application
 from cptoolkit.introspection.config_table import ConfigTable, EntryOrigin
-from cptoolkit.introspection.survey import Sources, merged
+from cptoolkit.introspection.survey import merged
 from cptoolkit.introspection.url_map import url_map
 from cptoolkit.mounts import Tree
 from cptoolkit.plan import Plan
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_PATHS = 3
 """Paths that a finding names; it may hold for all."""
+
+Refusal = tuple[Exception, list[str]]
+"""An error, and the keys of the entries that it comes from."""
 
 
 class Blamed(TypedDict):
@@ -89,30 +92,35 @@ def unusable(mount: str, app: Application) -> list[Finding]:
     :param mount: what paths begin with.
     """
     found: dict[tuple[str, str], Finding] = {}
-    survey = url_map(app)
+    survey = url_map(app, described=False)  # it is made at each start
     table = ConfigTable(app, survey.owners)
-    for each in survey.found:
-        path = mount + each.route["path"]
-        for error, keys, config in _refusals(app, each.sources, each.route["path"]):
+    met: dict[tuple[object, ...], list[Refusal]] = {}
+    resources = [(each.route["path"], each.sources, True) for each in survey.found]
+    sections = [(path, sources, False) for path, sources in survey.sections]
+    for path, sources, is_page in [*resources, *sections]:
+        config = merged(app, sources)
+        if "tools.staticdir.dir" in config:
+            config["tools.staticdir.section"] = path.partition("/{")[0]
+        # Most resources have their config from the same dicts as others.
+        same = (config.get("tools.staticdir.section"), *map(id, sources))
+        if same not in met:
+            met[same] = list(_refusals(app, config))
+        for error, keys in met[same]:
             blamed = [
-                Blamed(key=key, origin=table.origin(key, config[key], each.sources)) for key in keys
+                Blamed(key=key, origin=table.origin(key, config[key], sources)) for key in keys
             ]
-            finding = found.setdefault(
-                (str(error), repr(blamed)),
-                Finding(message=str(error), entries=blamed, paths=[]),
-            )
-            if path not in finding["paths"] and len(finding["paths"]) < MOST_PATHS:
-                finding["paths"].append(path)
+            cause = (str(error), repr(blamed))
+            if cause in found and not is_page:  # the pages below it say more
+                continue
+            new = Finding(message=str(error), entries=blamed, paths=[])
+            paths = found.setdefault(cause, new)["paths"]
+            if mount + path not in paths and len(paths) < MOST_PATHS:
+                paths.append(mount + path)
     return list(found.values())
 
 
-def _refusals(
-    app: Application, sources: Sources, path: str
-) -> Iterator[tuple[Exception, list[str], dict[str, Any]]]:
-    """(error, keys, config) for each tool or entry that refuses the config of a resource."""
-    config = merged(app, sources)
-    if "tools.staticdir.dir" in config:
-        config["tools.staticdir.section"] = path.partition("/{")[0]
+def _refusals(app: Application, config: Mapping[str, Any]) -> Iterator[Refusal]:
+    """What each tool or entry says that refuses the config of a resource."""
     try:
         Plan(app, config)
         return
@@ -127,11 +135,11 @@ def _refusals(
         except (ImportError, TypeError, ValueError) as error:
             told = True
             named = [key for key in keys if _is_named(key, str(error))]
-            yield error, named or keys, config
+            yield error, named or keys
         except Exception:  # see above
             continue
     if not told:
-        yield whole, [], config
+        yield whole, []
 
 
 def _is_named(key: str, message: str) -> bool:

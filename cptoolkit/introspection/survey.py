@@ -55,6 +55,8 @@ class UrlMap:
     """The objects with a ``_cp_config``, and their paths."""
     complete: bool = True
     """False if the tree was too large to look at all of it."""
+    sections: list[tuple[str, Sources]] = field(default_factory=list)
+    """The paths that have a section, and the config dicts that hold there."""
 
     @property
     def routes(self) -> list[Route]:
@@ -75,10 +77,12 @@ class Survey:
     """A map in the making.
 
     :param app: the application whose URLs it has.
+    :param described: whether routes tell of handlers, parameters and tools.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, described: bool = True) -> None:
         self.app = app
+        self.described = described
         self.map = UrlMap()
         self.visited: dict[str, Sources] = {}
         """The config dicts for the path of each object."""
@@ -103,11 +107,17 @@ class Survey:
             host=None,
             kind=kind,
             methods=methods,
-            handler=None if handler is None else place_of(handler),
-            parameters=[] if kind == "dispatch" else parameters(parameters_of or handler),
-            tools=[] if kind == "same" else self._tools(sources),
+            handler=None,
+            parameters=[],
+            tools=[],
             note=note,
         )
+        if self.described:
+            route["handler"] = None if handler is None else place_of(handler)
+            if kind != "dispatch":
+                route["parameters"] = parameters(parameters_of or handler)
+            if kind != "same":
+                route["tools"] = self._tools(sources)
         self.map.found.append(Found(route, sources))
 
     def _tools(self, sources: Sources) -> list[str]:

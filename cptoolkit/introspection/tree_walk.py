@@ -70,10 +70,14 @@ class TreeWalk:
                 elif is_exposed(thing):
                     self._exposed(node, name, child)
         self.survey.map.complete = len(seen) <= MOST_OBJECTS
-        led_to = [each.route["path"] for each in self.survey.map.found]
+        led_to: set[str] = set()
+        for each in self.survey.map.found:
+            above = each.route["path"]
+            while above not in led_to:
+                led_to.add(above)
+                above = above.rpartition("/")[0]
         for path, known in same:
-            below = known.rstrip("/") + "/"
-            if any(route == known or route.startswith(below) for route in led_to):
+            if known.rstrip("/") in led_to:
                 self.survey.add(path, "same", note=f"the object of {known}")
 
     def _parts(self, node: _Node) -> Iterator[tuple[str, Any]]:

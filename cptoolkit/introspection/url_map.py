@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from cptoolkit.application import Application
 
 
-def url_map(app: Application) -> UrlMap:
-    """The URLs of an application."""
-    survey = Survey(app)
+def url_map(app: Application, described: bool = True) -> UrlMap:
+    """The URLs of an application.
+
+    :param described: whether routes tell of handlers, parameters and tools. To name these, source
+        files are read and the ``repr()`` of defaults is made.
+    """
+    survey = Survey(app, described)
     TreeWalk(survey)()
     _sections(survey)
     _dispatchers(survey)
@@ -29,13 +33,15 @@ def url_map(app: Application) -> UrlMap:
 
 
 def _sections(survey: Survey) -> None:
-    """Paths without an object, where a tool that config turns on may answer."""
+    """The sections; without an object a tool that one turns on may answer."""
     for path, entries in survey.app.config.items():
-        if not path.startswith("/") or path in survey.visited:
+        if not path.startswith("/"):
             continue
-        if any(key.endswith(".on") and value for key, value in entries.items()):
-            sources, note = survey.sources_at(path), f"section [{path}]"
-            survey.add(f"{path}/{ANY}", "config", sources=sources, note=note)
+        sources = survey.sources_at(path)
+        survey.map.sections.append((path, sources))
+        tool_on = any(key.endswith(".on") and value for key, value in entries.items())
+        if tool_on and path not in survey.visited:
+            survey.add(f"{path}/{ANY}", "config", sources=sources, note=f"section [{path}]")
 
 
 def _dispatchers(survey: Survey) -> None:

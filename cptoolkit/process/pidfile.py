@@ -84,20 +84,30 @@ class PIDFile(SimplePlugin):
 
         # Not through a link, which somebody else may have put there.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        with open(os.open(self._path, flags, 0o666), "r+", errors="replace") as file:
+        try:
+            descriptor = os.open(self._path, flags, 0o666)
+        except PermissionError:
+            if not self._path.exists():
+                raise
+            self._refuse_running(self._named())
+            self._path.unlink()  # root has left it over, in a folder that is ours
+            return False
+        with open(descriptor, "r+", errors="replace") as file:
             lockf(file, LOCK_EX)  # of two that start at once, one finds what the other has written
-            other = _number(file.read())
-            if other and _is_running(other):
-                raise OperatorError(
-                    f"PID file {self.pidfile!r} names process {other}, which is running. "
-                    "Stop it first, or remove the file if that is another program."
-                )
+            self._refuse_running(_number(file.read()))
             if not os.fstat(file.fileno()).st_nlink:
                 return False
             file.seek(0)
             file.truncate()
             file.write(f"{pid}\n")
         return True
+
+    def _refuse_running(self, pid: int) -> None:
+        if pid and _is_running(pid):
+            raise OperatorError(
+                f"PID file {self.pidfile!r} names process {pid}, which is running. "
+                "Stop it first, or remove the file if that is another program."
+            )
 
     def _named(self) -> int:
         """The process that the file names; 0 if there is no file, or no number in it."""

@@ -115,8 +115,8 @@ class Bus(Channels):
         self._wake()
 
     @property
-    def pid(self) -> int:
-        """The process in which the bus was last started; 0 before that."""
+    def started_in(self) -> int:
+        """The number of the process in which the bus was last started; 0 before that."""
         return self._pid
 
     def start(self) -> None:
@@ -172,9 +172,13 @@ class Bus(Channels):
         self._exit()
 
     def restart(self) -> None:
-        """Exit, and have :meth:`block` start the program anew from the main thread."""
-        self.execv = True
-        self._exit()
+        """Exit, and have :meth:`block` start the program anew from the main thread.
+
+        Nothing happens if the bus has exited already, or is about to.
+        """
+        if self.state is not State.EXITING and not self._exit_guard.locked():
+            self.execv = True
+            self._exit()
 
     def _exit(self) -> None:
         # Not a `with`: who comes second must not wait, the first may be about to join that very

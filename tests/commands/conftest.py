@@ -19,7 +19,8 @@ import cptoolkit
 class Root:
     @cptoolkit.expose
     def index(self):
-        cptoolkit.engine.wait(cptoolkit.engine.states.STARTED)  # who ends it before fails its start
+        states = cptoolkit.engine.states
+        cptoolkit.engine.wait(set(states) - {states.STARTING})  # who ends it before fails its start
         return "hello"
 
     @cptoolkit.expose

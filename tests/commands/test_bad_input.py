@@ -96,6 +96,9 @@ def test_missing_extra_is_told_in_production_with_several_processes(folder):
             "[/files]\ntools.gzip.on: True\ntools.gzip.compres_level: 3\n", 1,
             "did you mean 'compress_level'?", id="nearest option"),
         pytest.param(
+            "[/]\ntools.gzip.on: True\n[/a/b]\ntools.gzip.compress_level: 30\n", 1,
+            "a.conf, section [/a/b], tools.gzip.compress_level: ", id="section without an object"),
+        pytest.param(
             "[/]\ntools.gzip.on: True\ntools.gzip.compress_level: 30\n", 1,
             "a.conf, section [/], tools.gzip.compress_level: ", id="value"),
         pytest.param(

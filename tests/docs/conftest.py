@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 from pathlib import Path
-from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from beside import PATIENCE, Program, free_port, wait_until
@@ -39,15 +39,17 @@ class Served(Program):
             "BASH_ENV": HERE / "stand_ins.sh",
             "COLUMNS": "",  # whatever the terminal of the tests
             "HOME": folder,
+            "LC_ALL": "C",  # bash warns of locales that are not there
             "PATH": PATH,
             "PORT": port,  # gunicorn looks there, too
             "PYTHON": sys.executable,
             "PYTHONPATH": HERE / "customized",
             "PYTHONUNBUFFERED": "1",
+            "ZDOTDIR": folder,
         }
         super().__init__(command, folder, {name: str(environment[name]) for name in environment})
         self.port = port
-        self._client = build_opener(HTTPCookieProcessor(), ProxyHandler({}))
+        self._client = build_opener(HTTPCookieProcessor())
 
     def serves(self):
         """Whether it accepts connections, once it does or has ended."""
@@ -102,7 +104,7 @@ class Terminal:
         """The program that serves."""
         self._port, self._front = free_port(), free_port()
         self._nginx = None
-        (folder / ".curlrc").write_text("fail\nsilent\nshow-error\nnoproxy = *\n")
+        (folder / ".curlrc").write_text("fail\nsilent\nshow-error\n")
         (folder / ".zshenv").write_text("autoload -U compinit; compinit -u\n")
 
     def moved(self, text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import http.client
 import re
 import signal
@@ -59,11 +60,12 @@ FREEZE = ["-m", "PyInstaller", "--onedir", "--noconfirm", "--log-level", "WARN",
 @pytest.fixture(scope="module")
 def frozen(environment, wheel, build_tools, freezer, tmp_path_factory):
     """The executable."""
+    faulthandler.cancel_dump_traceback_later()  # pytest would end all tests after 180 s
     folder = tmp_path_factory.mktemp("frozen")
     (folder / "program.py").write_text(PROGRAM)
     made = environment().install(wheel, build_tools=build_tools)
-    # Ten seconds of work, on a machine that may be busy; pytest ends the tests after 180.
-    finished = made.run(*FREEZE, cwd=folder, env={"PYTHONPATH": str(freezer)}, timeout=160)
+    # Twenty seconds of work, and minutes on a busy machine.
+    finished = made.run(*FREEZE, cwd=folder, env={"PYTHONPATH": str(freezer)}, timeout=600)
     assert finished.returncode == 0, finished.stderr
     return folder / "dist" / "program" / "program"
 

@@ -142,7 +142,6 @@ def test_process_ends_in_spite_of_a_hanging_thread(run):
 
 def test_interrupt_exits_and_a_second_one_ends_the_process_at_once(run):
     script = run("""
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         bus.subscribe("stop", lambda: (print("stuck", flush=True), be_stuck()))
         bus.start()
         bus.block()
@@ -157,7 +156,6 @@ def test_interrupt_exits_and_a_second_one_ends_the_process_at_once(run):
 
 def test_second_interrupt_of_a_start_ends_the_process_at_once(run):
     script = run("""
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         for channel in ("start", "stop"):
             stuck = lambda at=channel: (print("stuck", at, flush=True), be_stuck())
             bus.subscribe(channel, stuck)
@@ -172,7 +170,6 @@ def test_second_interrupt_of_a_start_ends_the_process_at_once(run):
 
 def test_interrupt_ends_the_process_in_order(run):
     script = run("""
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         bus.start()
         bus.block()
     """)
@@ -192,7 +189,6 @@ def test_signal_to_end_stops_a_restart_that_is_under_way(run, signum):
             while bus.execv:
                 time.sleep(0.01)
 
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         SignalHandler(bus).subscribe()
         bus.subscribe("stop", stop)
         bus.start_with_callback(bus.restart)

@@ -56,9 +56,9 @@ def test_stop_and_start_again(bus):
 
 
 def test_bus_tells_the_process_that_it_was_started_in(bus):
-    assert bus.pid == 0
+    assert bus.started_in == 0
     bus.start()
-    assert bus.pid == os.getpid()
+    assert bus.started_in == os.getpid()
 
 
 def test_bus_that_has_exited_starts_again(bus):

@@ -68,7 +68,7 @@ def test_unknown_key_names_the_nearest(engine, key, near):
 
 
 @pytest.mark.parametrize(
-    "key", ["subscribe", "autoreload.start", "_state", "pid", "zzzz.on", "zzzz"]
+    "key", ["subscribe", "autoreload.start", "_state", "started_in", "zzzz.on", "zzzz"]
 )
 def test_what_is_no_setting_is_refused(engine, key):
     with pytest.raises(ValueError, match=f"there is no setting engine.{key}"):

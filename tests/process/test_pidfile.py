@@ -102,6 +102,20 @@ def test_file_is_not_written_through_a_link(bus, path, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_file_that_root_has_left_over_is_replaced(bus, path, monkeypatch):
+    path.write_text("left over")
+    really_open = os.open
+
+    def refuse(name, *args, **kwargs):
+        if path.exists():
+            raise PermissionError(13, "Permission denied")
+        return really_open(name, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+    PIDFile(bus, path).start()
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
 def test_file_with_the_own_number_is_replaced(bus, path):
     # A container's first process is number 1 each time.
     path.write_text(str(os.getpid()))

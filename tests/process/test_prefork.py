@@ -234,7 +234,7 @@ def test_death_of_the_parent_ends_all(site, wait_until):
 
 
 def test_ctrl_c_reaches_all_and_is_no_error(site):
-    running = site("signal.signal(signal.SIGINT, signal.default_int_handler)\n")
+    running = site()
     for pid in [*running.up(), running.parent]:
         os.kill(pid, signal.SIGINT)
     assert running.script.end() == 0
