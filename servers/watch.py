@@ -39,8 +39,8 @@ SURPLUS_TIME = 10.0
 
 STALL = 0.5
 """Seconds that a look may be late. When it is later the machine has stalled, or a handler has kept
-the interpreter for itself: what clients have sent meanwhile is to be read before anybody's time is
-over."""
+the interpreter for itself: for as long again what clients have sent meanwhile may be read before
+anybody's time is over."""
 
 FAILURE_TIME = 0.1
 """Seconds without a look after one failed."""
@@ -93,7 +93,7 @@ class Watch:
             now = monotonic()
             self._stalled = not self._stalled and now - due > STALL
             if self._stalled:
-                self._sweep_at = now + self._sweep_every
+                self._sweep_at = now + max(self._sweep_every, STALL)
             try:
                 self._look(now)
             except Exception:

@@ -120,6 +120,7 @@ def test_request_that_came_while_the_machine_stalled_is_answered(
     monkeypatch.setattr(watch_module.Watch, "_look", looking)
     poller.wake()  # the leader, who waits there still
     assert waits.wait(PATIENCE)
+    wait_until(lambda: served.server._engine._watch.parked)
     client.send(GET)
     assert client.answer().body == b"hello"
 
