@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from logging import ERROR
@@ -12,6 +13,11 @@ from cptoolkit.servers.protocol import Log
 END_TIME = 5.0
 """Seconds that a thread with nothing left to do gets to end; only a system that is overloaded needs
 them."""
+
+TIMER_SLACK = 1000
+"""Nanoseconds by which a timer of a worker may be late (``PR_SET_TIMERSLACK`` in prctl(2)). Linux
+allows itself 50,000 and has timers run out together, so that threads that slept wake at once, and
+wait for one another."""
 
 
 class Worker(threading.Thread):
@@ -28,6 +34,7 @@ class Worker(threading.Thread):
         self.dismissed = False
 
     def run(self) -> None:
+        _be_punctual()
         self._work(self)
 
 
@@ -199,3 +206,11 @@ class Crew:
                 return False
             self.leader = self._stand_in_place
         return True
+
+
+def _be_punctual() -> None:
+    """Have what the current thread waits for in vain end when it is due."""
+    with contextlib.suppress(OSError):  # not Linux, or it is not for us to say
+        path = f"/proc/{threading.get_native_id()}/timerslack_ns"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(TIMER_SLACK))

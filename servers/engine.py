@@ -6,8 +6,8 @@ blocks must not stop the others, so leadership moves on in two ways:
 
 - when handlers have blocked lately, the leader promotes another thread *before* each call (see
   :mod:`cptoolkit.servers.wariness`);
-- otherwise the *watch* looks every 2 ms whether the leader is still in the same call, and
-  promotes another one if so (see :mod:`cptoolkit.servers.watch`).
+- otherwise the *watch* looks every few milliseconds whether the leader is still in the same call,
+  and promotes another one if so (see :mod:`cptoolkit.servers.watch`).
 
 Connections with events wait in ``ready``, which every free worker empties before it does anything
 else.
@@ -370,6 +370,11 @@ class Engine:
         self.crew.lend()
 
     # -- for the watch ----------------------------------------------------------------------------
+
+    @property
+    def wary(self) -> bool:
+        """Whether handlers have blocked lately."""
+        return self._wariness.left > 0
 
     def relieve(self) -> None:
         """The leader is blocked: let another one lead, and expect more of the kind."""

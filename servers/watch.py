@@ -1,9 +1,10 @@
 """The watch of an engine: its clock, and its eye on workers that block.
 
-Every 2 ms it looks whether the leader is still in the same call, and lets another worker lead if
-so. While all workers are blocked nobody leads; then the watch polls, so that accepting and timeouts
-go on, turns away what is too much, and the first worker to finish takes over. Without requests it
-sleeps, and looks at the time now and then.
+Every millisecond, or less often where handlers have not blocked for long, it looks whether the leader is
+still in the same call, and lets another worker lead if so. While all workers are blocked nobody
+leads; then the watch polls, so that accepting and timeouts go on, turns away what is too much, and
+the first worker to finish takes over. Without requests it sleeps, and looks at the time now and
+then.
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
     from cptoolkit.servers.crew import Worker
     from cptoolkit.servers.engine import Engine
 
-TICK = 0.002
+TICK = 0.001
 """Seconds between two looks; a blocking handler is noticed within two of them. Each look takes the
 interpreter from the leader, which costs it some 50 us."""
+
+LONGEST_TICK = 0.01
+"""Seconds between two looks where no handler has blocked for long."""
+
+GROWTH = 1.02
+"""By how much more each look that finds the leader in another call puts off the next one: it takes
+half a second of this until they are rare."""
 
 BUSY_TICK = 0.01
 """Seconds between two looks while all workers are blocked and the watch can only poll."""
@@ -60,6 +68,8 @@ class Watch:
         self._leader: Worker | None = None  # as seen at the last look
         self._calls = 0
         self._calm = 0
+        self.tick = TICK
+        """Seconds until the next look, as long as somebody leads."""
         self._waiting: dict[Connection, float] = {}
         options = engine.options
         timeouts = (options.keep_alive_timeout, options.socket_timeout, options.header_timeout)
@@ -107,7 +117,7 @@ class Watch:
             self.parked = True
             if self._leader is not None and self._leader.calls == self._calls:
                 return self._sweep_every
-        return TICK if self._leader is not None else BUSY_TICK
+        return self.tick if self._leader is not None else BUSY_TICK
 
     def _look(self, now: float) -> None:
         engine = self._engine
@@ -125,8 +135,11 @@ class Watch:
         if leader is not self._leader or leader.calls != self._calls:
             self._leader, self._calls = leader, leader.calls
             self._calm = 0
+            if not engine.wary:
+                self.tick = min(LONGEST_TICK, self.tick * GROWTH)
         elif leader.calls & 1:
             self._calm = 0
+            self.tick = TICK
             engine.relieve()
         else:
             self._calm += 1

@@ -9,11 +9,13 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 from beside import PATIENCE, at_once
 
 from cptoolkit.servers import acceptor as acceptor_module
+from cptoolkit.servers import crew as crew_module
 from cptoolkit.servers import server as server_module
 from cptoolkit.servers import watch as watch_module
 from cptoolkit.servers.connection import Connection
@@ -73,6 +75,28 @@ def test_blocked_handlers_stop_nobody_while_a_thread_is_free(serve_app, gate):
     assert [served.get().body for _ in range(20)] == [b"hello"] * 20
     gate.go.set()
     assert [client.answer().body for client in blocked] == [b"hello"] * 3
+
+
+def test_looks_get_rare_while_no_handler_blocks_and_frequent_when_one_has(
+    serve_app, gate, wait_until, monkeypatch
+):
+    monkeypatch.setattr(watch_module, "GROWTH", 2.0)
+    served = serve_app(gate)
+    watch = served.server._engine._watch
+    wait_until(lambda: served.get().status == 200 and watch.tick == watch_module.LONGEST_TICK)
+    served.connect().send(WAIT)
+    gate.entered(1)
+    wait_until(lambda: watch.tick == watch_module.TICK)
+
+
+def test_timers_of_handlers_are_on_time(serve_app):
+    def app(environ, start_response):
+        slack = Path(f"/proc/{threading.get_native_id()}/timerslack_ns").read_bytes()
+        return [*hello(environ, start_response), slack]
+
+    if not Path("/proc/self/timerslack_ns").exists():
+        pytest.skip("there is no telling how late timers are here")
+    assert serve_app(app).get().body == b"hello%d\n" % crew_module.TIMER_SLACK
 
 
 def test_all_threads_run_handlers_at_once_and_no_more(serve_app, gate):
