@@ -1,10 +1,10 @@
 """The watch of an engine: its clock, and its eye on workers that block.
 
-Every millisecond, or less often where handlers have not blocked for long, it looks whether the leader is
-still in the same call, and lets another worker lead if so. While all workers are blocked nobody
-leads; then the watch polls, so that accepting and timeouts go on, turns away what is too much, and
-the first worker to finish takes over. Without requests it sleeps, and looks at the time now and
-then.
+Every millisecond, or less often where handlers have not blocked for long, it looks whether the
+leader is still in the same call, and lets another worker lead if so. While all workers are blocked
+nobody leads; then the watch polls, so that accepting and timeouts go on, turns away what is too
+much, and the first worker to finish takes over. Without requests it sleeps, and looks at the time
+now and then.
 """
 
 from __future__ import annotations
