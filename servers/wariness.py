@@ -13,8 +13,12 @@ LEAST, MOST = 0.25, 1.5
 for one another: more threads at the same time would make that worse. With fewer they wait for
 something else, with more they compute without Python's lock; both gain from more threads."""
 
+CAUTION = 4
+"""Answers for which to be wary after one that blocked. Where less than a quarter of them block, it
+is cheaper to have the watch find out than to change threads for each."""
+
 MEMORY = 64
-"""Answers after which one that blocked is forgotten."""
+"""Answers for which to be wary at most, when many have blocked."""
 
 
 class Wariness:
@@ -26,7 +30,7 @@ class Wariness:
 
     def renew(self) -> None:
         """A handler has blocked."""
-        self.left = MEMORY
+        self.left = min(MEMORY, self.left + CAUTION)
 
     def watch(self, answer: Callable[[], None]) -> None:
         """Call ``answer``, and learn from it."""

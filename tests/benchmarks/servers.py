@@ -42,7 +42,9 @@ class Case:
 CASES = [
     Case("12-byte answer", "hello"),
     Case("handler that sleeps 10 ms", "sleepy", ideal=THREADS / 0.010),
-    Case("handler of 1 ms of pure Python", "busy"),
+    Case("one handler in a hundred sleeps 20 ms", "mixed"),
+    Case("1 ms of pure Python: a page", "page"),
+    Case("1 ms of pure Python: a loop", "busy"),
     Case("1 MiB file by file_wrapper", "file"),
     Case("64 KiB POST", "upload", script=UPLOAD),
     Case("12-byte answer over TLS", "hello", tls=True),
