@@ -209,7 +209,7 @@ class Crew:
 
 
 def _be_punctual() -> None:
-    """Have what the current thread waits for in vain end when it is due."""
+    """Let the timers of the current thread run out when they are due."""
     with contextlib.suppress(OSError):  # not Linux, or it is not for us to say
         path = f"/proc/{threading.get_native_id()}/timerslack_ns"
         with open(path, "w", encoding="ascii") as file:
