@@ -210,7 +210,6 @@ class Crew:
 
 def _be_punctual() -> None:
     """Let the timers of the current thread run out when they are due."""
-    with contextlib.suppress(OSError):  # not Linux, or it is not for us to say
-        path = f"/proc/{threading.get_native_id()}/timerslack_ns"
-        with open(path, "w", encoding="ascii") as file:
-            file.write(str(TIMER_SLACK))
+    path = f"/proc/{threading.get_native_id()}/timerslack_ns"
+    with contextlib.suppress(OSError), open(path, "wb") as file:  # not Linux, or not for us to say
+        file.write(b"%d" % TIMER_SLACK)  # no codec: a user without rights may not import one
