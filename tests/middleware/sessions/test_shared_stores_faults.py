@@ -248,6 +248,17 @@ def test_redis_that_refuses_is_unavailable(served):
 
 
 @pytest.mark.parametrize("served", ["redis"], indirect=True)
+def test_close_leaves_the_connections_alone_that_others_use(served):
+    store = served.store()
+    with store._redis.client() as other:  # one connection of the pool, as a thread has it
+        other.ping()
+        connection = other.connection
+        connection.send_command("ECHO", "still here")
+        store.close()
+        assert connection.read_response() == b"still here"
+
+
+@pytest.mark.parametrize("served", ["redis"], indirect=True)
 def test_redis_itself_removes_what_has_expired(served):
     store = served.store()
     store.save("a", {}, soon())
