@@ -90,7 +90,10 @@ def take_request(data):
     for text in lines:
         match = FIELD.fullmatch(text)
         insist(match)
-        fields.append((match[1].lower(), match[2].rstrip(b" \t")))
+        name, value = match[1].lower(), match[2]
+        if name != b"transfer-encoding":  # nobody sends blanks behind a coding but to smuggle
+            value = value.rstrip(b" \t")
+        fields.append((name, value))
     old = line[3] == b"0"
     length, chunked = framing(fields, old)
     path = take_path(line[1], line[2], fields, old)
