@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from cptoolkit.servers import wariness as wariness_module
+from cptoolkit.servers.options import Options
 from cptoolkit.servers.wariness import CAUTION, MEMORY, SLOW, Wariness
+from cptoolkit.servers.watch import TICK, Watch
 
 
 @pytest.fixture
@@ -73,3 +77,15 @@ def test_quick_handler_does_not(wariness, took):
     wariness.left = 2
     wariness.watch(took(SLOW / 2, 0.0))
     assert wariness.left == 1
+
+
+def test_looks_get_rarer_only_when_nobody_is_wary():
+    leader = SimpleNamespace(calls=0)
+    crew = SimpleNamespace(leader=leader)
+    watch = Watch(SimpleNamespace(options=Options(), crew=crew, wary=True))
+    watch._sweep_at = float("inf")
+    for wary, rarer in [(True, False), (False, True)]:
+        watch._engine.wary = wary
+        leader.calls += 2
+        watch._look(0.0)
+        assert (watch.tick > TICK) is rarer
