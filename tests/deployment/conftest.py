@@ -13,20 +13,18 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from beside import free_port
+from beside import PATIENCE, free_port, wait_until
 from werkzeug.security import generate_password_hash
 
 FILES = Path(__file__).parents[2] / "docs" / "deployment"
 NAME = "notes.example.org"
 PASSWORD = "correct horse"
 QUICK_HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")
-PATIENCE = 45  # seconds; only a failure uses them up
 
 NGINX = """
 daemon off;
@@ -267,13 +265,6 @@ class Site:
 
 def cookie_of(answer):
     return answer.headers["Set-Cookie"].partition(";")[0]
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "never came true"
-        time.sleep(0.02)
 
 
 class Visitor:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-
-PATIENCE = 45
+from beside import wait_until
 
 
 @pytest.fixture(params=["bundled", "gunicorn"])
 def site(request, running_site, tmp_path):
     with running_site(tmp_path, request.param) as site:
         yield site
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "never came true"
-        time.sleep(0.02)
 
 
 def wait_for_rounds(visitors, count):

@@ -16,10 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from beside import PATIENCE
 
 import cptoolkit
-
-PATIENCE = 45
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may bind such ports"

@@ -13,9 +13,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from beside import free_port
-
-PATIENCE = 45
+from beside import PATIENCE, free_port
 
 # Nothing at all may be written, by a user who may read what there is and has no home.
 CONTAINER = """

@@ -22,6 +22,7 @@ from unittest import mock
 
 import pytest
 import trustme
+from beside import PATIENCE
 from webob import Request
 
 import cptoolkit
@@ -34,7 +35,6 @@ from cptoolkit.middleware.sessions.stored import FileSession
 from cptoolkit.servers import Server
 
 HERE = Path(__file__).parent
-PATIENCE = 30
 
 
 def rows(name: str) -> list[str]:

@@ -12,9 +12,7 @@ import zipapp
 import zipfile
 
 import pytest
-from beside import free_port
-
-PATIENCE = 45  # seconds; only a failure uses them up
+from beside import PATIENCE, free_port
 
 PROGRAM = """
 import os, sys

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-PATIENCE = 30.0
+PATIENCE = 45.0
 """Seconds after which something will not happen any more; only a failure uses them up."""
 
 
