@@ -60,6 +60,7 @@ class Acceptor:
         welcome: Callable[[socket.socket, object], None],
     ) -> None:
         self._listeners = list(listeners)
+        self._last: list[socket.socket] = []  # where somebody waits, though the end has come
         self._poller = poller
         self._nodelay = options.nodelay
         # One more than the backlog can wait; that of sockets made by others is not known.
@@ -90,19 +91,28 @@ class Acceptor:
             if listener in self._listeners:
                 self._take(listener)
 
-    def take_last(self) -> None:
+    def take_last(self) -> bool:
         """Welcome everything that waits, and listen no more.
 
         What comes meanwhile is welcome as well, but a flood of it does not go on for ever.
+
+        :returns: whether that was all; otherwise there is no room, and it can be called again.
         """
         with self._lock:
             self._most = sys.maxsize
-            listeners, self._listeners = self._listeners, []
-            for listener in listeners:
+            self._last += self._listeners
+            self._listeners = []
+            for listener in self._last:
                 self._poller.ignore(listener)
-                left = self._longest_queue
-                while left > 0 and (count := self._take(listener)):
-                    left -= count
+            self._last = [listener for listener in self._last if not self._exhaust(listener)]
+            return not self._last
+
+    def _exhaust(self, listener: socket.socket) -> bool:
+        left = self._longest_queue
+        self.deaf_until = 0.0
+        while left > 0 and (count := self._take(listener)):
+            left -= count
+        return not self.deaf_until
 
     def _take(self, listener: socket.socket) -> int:
         """Return how many were welcomed."""

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, cast
 
 from cptoolkit.servers.body import EMPTY, Body
 from cptoolkit.servers.cgi import CGIExchange, variables
-from cptoolkit.servers.errors import BadRequest, BodyTooLarge, ClientError, Disconnected
+from cptoolkit.servers.errors import (
+    BadRequest,
+    BodyTooLarge,
+    ClientError,
+    Disconnected,
+    URITooLong,
+)
 from cptoolkit.servers.intake import Intake, NoRoom
 
 if TYPE_CHECKING:
@@ -64,6 +70,8 @@ class CGIConnection:
         if 0 < self.options.max_request_body_size < length:
             raise BodyTooLarge("The request body is too long.")
         target = found.get("REQUEST_URI") or found.get("PATH_INFO") or "/"
+        if len(target) > self.options.max_request_line_size:
+            raise URITooLong("The request target is too long.")
         exchange = self._exchange_of(
             cast("type[CGIExchange]", self.site.exchange),
             found["REQUEST_METHOD"],
@@ -146,6 +154,10 @@ class CGIConnection:
             self._handed = self._intake.streamed
             self.requests.append(exchange)
 
+    def renew_deadline(self) -> None:
+        if self.state == IDLE:
+            self.conn.deadline = monotonic() + self.options.keep_alive_timeout
+
     def answer(self) -> None:
         exchange = self.requests.popleft()
         try:
@@ -162,7 +174,7 @@ class CGIConnection:
         if exchange.keep_alive and self.state != DONE:
             self.state = IDLE
             if not self.conn.unsent:
-                self.conn.deadline = monotonic() + self.options.keep_alive_timeout
+                self.renew_deadline()
         else:
             self.state = DONE
             unread = not body.complete or exchange.refusal is not None

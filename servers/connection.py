@@ -29,8 +29,8 @@ that a socket keeps at first (tcp(7), tcp_rmem): what a client reads is in the c
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent, and says so
 
 SLOW_CLIENT = 0.1
-"""Seconds after which waiting for a client no longer counts as work: another thread takes over the
-requests of others."""
+"""Seconds of a request after which waiting for its client no longer counts as work: another thread
+takes over the requests of others."""
 
 LINGER_TIME = 2.0
 """Seconds for which a closing connection swallows what comes (RFC 9112, section 9.6)."""
@@ -74,6 +74,7 @@ class Connection:
         "state",
         "transport",
         "unsent",
+        "waited",
     )
 
     protocol: ConnectionProtocol
@@ -85,7 +86,8 @@ class Connection:
         self._send: Callable[[bytes | bytearray | memoryview], int] = sock.send
         self.peer = peer
         self.local: object = None
-        """Where the client has connected to, if a proxy has told; None is the listening socket."""
+        """Where the client has connected to, if a proxy has told or there are several ports; None
+        is the listening socket."""
         self.transport: Transport | None = None
         """What encrypts the connection, if anything does."""
         self.preludes: list[Prelude] = []
@@ -101,6 +103,8 @@ class Connection:
         self._reset = False
         self.state = OPEN
         self.opened = monotonic()
+        self.waited = 0.0
+        """Seconds for which a worker has waited for the client, in the request that it answers."""
         self.deadline = NEVER
         self.memo: Any = None
         """What a gateway keeps from one request of the connection to the next."""
@@ -202,7 +206,7 @@ class Connection:
         if self.unsent:
             self.unsent = False
             if not self.preludes:  # else the deadline is theirs
-                self.deadline = monotonic() + self.engine.options.keep_alive_timeout
+                self.protocol.renew_deadline()
         return False
 
     def _left(self) -> int:
@@ -245,13 +249,15 @@ class Connection:
             raise Disconnected("the connection is closed")
         poll = select.poll()
         poll.register(self.fd, event)
-        patience = self.engine.options.socket_timeout
-        if poll.poll((min(patience, SLOW_CLIENT) if patience else SLOW_CLIENT) * 1000):
-            return True
-        if 0 < patience <= SLOW_CLIENT:
-            return False
+        patience = self.engine.options.socket_timeout or NEVER
+        began = monotonic()
+        here = min(patience, max(0.0, SLOW_CLIENT - self.waited))
+        ready = bool(here and poll.poll(here * 1000))
+        self.waited += monotonic() - began
+        if ready or here == patience:
+            return ready
         with self.engine.beside_the_pool():
-            return bool(poll.poll((patience - SLOW_CLIENT) * 1000 if patience else None))
+            return bool(poll.poll(None if patience == NEVER else (patience - here) * 1000))
 
     # -- ending -----------------------------------------------------------------------------------
 

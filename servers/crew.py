@@ -29,7 +29,7 @@ class Worker(threading.Thread):
         self.gate = threading.Lock()
         self.gate.acquire()
         self.calls = 0
-        """Odd while a handler runs; two more after each."""
+        """Odd while a handler runs or the disk may let it wait; two more after each."""
         self.idle_since = 0.0
         self.dismissed = False
 

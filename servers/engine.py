@@ -46,8 +46,9 @@ JOIN_TIME = 0.5
 FAILURE_TIME = 0.1
 """Seconds without polling after polling failed, so that lasting trouble does not burn a core."""
 
-TURN = 16
-"""Reads from a connection whose client sends without a pause, before others have their turn."""
+TURN = 32
+"""Reads and answers on a connection whose client sends without a pause, before others have their
+turn."""
 
 
 class Engine:
@@ -77,7 +78,11 @@ class Engine:
         self.acceptor = Acceptor(
             listeners, self._poller, options, log, self._occupied, self._welcome
         )
+        names = [sock.getsockname() for sock in listeners]
+        self._ports_differ = len({name[1] for name in names if isinstance(name, tuple)}) > 1
         self._handed_over: set[Connection] = set()
+        self.taking_over = threading.Lock()
+        """Held from asking whether a connection may be handed over until that is done."""
         self._watch = Watch(self)
 
     def patience(self, seconds: float) -> float:
@@ -96,18 +101,29 @@ class Engine:
         """Make :meth:`run` return. For any thread and for signal handlers."""
         self._watch.stop()
 
-    def deafen(self) -> None:
-        """Accept what the kernel has accepted on our behalf, and nothing more."""
-        self.acceptor.take_last()
+    def deafen(self) -> bool:
+        """Accept what the kernel has accepted on our behalf, and nothing more.
 
-    def drain(self) -> list[str]:
+        :returns: whether there was room for all of it.
+        """
+        return self.acceptor.take_last()
+
+    def drain(self, close: Callable[[], None] | None = None) -> list[str]:
         """Let requests in flight finish within ``shutdown_timeout``, then end all threads.
 
+        :param close: closes what listens, if :meth:`deafen` could not accept all that waits there:
+            it is when there is room, or no time left.
         :returns: the names of threads that are still in a handler.
         """
         deadline = monotonic() + self.options.shutdown_timeout
         self.draining = True
-        while (self.connections or self._handed_over) and monotonic() < deadline:
+        while monotonic() < deadline:
+            before = self._occupied()  # who has gone meanwhile has made room
+            if close is not None and self.deafen():
+                close()
+                close = None
+            if not (before or self._occupied()):
+                break
             for conn in list(self._handed_over):
                 conn.abort()  # their conversations have no end of their own
             if not self.ready:
@@ -118,6 +134,8 @@ class Engine:
                 pass
             self._poller.wake()
             self._watch.rest(0.01)
+        if close is not None:
+            close()
         for conn in list(self.connections.values()):
             conn.abort()
         return self._dismiss(deadline)
@@ -235,7 +253,14 @@ class Engine:
                 self._flush(conn, worker)
                 if conn.unsent:  # whoever does not take answers gets no new ones
                     return
+            if not (requests or more):
+                return
+            if not turns:
+                self._let_others_in(conn, worker)
+                return
+            turns -= 1
             if requests:
+                conn.waited = 0.0
                 worker.calls += 1
                 if self._watch.parked:  # looked at after ``calls`` was raised, see there
                     self._watch.ring()
@@ -251,12 +276,6 @@ class Engine:
                 if conn.state != OPEN:
                     return
                 continue
-            if not more:
-                return
-            if not turns:
-                self._let_others_in(conn, worker)
-                return
-            turns -= 1
             try:
                 data = conn.recv(READ_SIZE)
             except (BlockingIOError, InterruptedError):
@@ -317,6 +336,8 @@ class Engine:
     def _welcome(self, sock: socket.socket, peer: object) -> None:
         conn = self._connection(sock, peer, self)
         try:
+            if self._ports_differ and isinstance(peer, tuple):
+                conn.local = sock.getsockname()
             conn.protocol = self._factory(conn)
             conn.deadline = self.patience(self.options.header_timeout)
             self.adopt(conn)

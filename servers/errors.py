@@ -44,6 +44,12 @@ class Disconnected(ClientError, ConnectionError):
     """The client has gone, or took nothing of the answer for ``socket_timeout`` seconds."""
 
 
+class URITooLong(ClientError):
+    """The request target is longer than ``max_request_line_size``."""
+
+    status = "414 URI Too Long"
+
+
 class HeadTooLong(ClientError):
     """The fields are longer than ``max_request_header_size``."""
 

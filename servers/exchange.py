@@ -203,9 +203,14 @@ class Exchange:
     def send_file(self, descriptor: int, offset: int, size: int) -> None:
         """Send a part of an open file as the whole body, in one go and by the kernel if it is long.
 
+        What is beyond the Content-Length is not meant (PEP 3333, "Optional Platform-Specific File
+        Handling").
+
         :param descriptor: of a regular file, which may be closed afterwards.
         :raises Disconnected: if the client has gone.
         """
+        if self._promised >= 0:
+            size = min(size, self._promised)
         if size <= SMALL_FILE:
             self.respond(os.pread(descriptor, size, offset))
             return
@@ -213,9 +218,7 @@ class Exchange:
             self._promised = size
         self.write(b"")
         if not self._bodyless:
-            if size > self._promised:
-                self._complain("longer")
-            self._sent = min(size, self._promised)
+            self._sent = size
             self.conn.send_file(os.dup(descriptor), offset, self._sent)
         self.finish()
 
@@ -266,8 +269,8 @@ class Exchange:
             # 205 a client expects to be told that there is nothing (section 15.3.6).
             if fields.status.startswith("205"):
                 framing = "\r\nContent-Length: 0"
-            elif length > 0 and fields.status.startswith("304"):
-                framing = f"\r\nContent-Length: {length}"
+            elif fields.length > 0 and fields.status.startswith("304"):
+                framing = f"\r\nContent-Length: {fields.length}"
         else:
             self._bodyless = self.method == "HEAD"
             if length >= 0:
@@ -291,7 +294,7 @@ class Exchange:
             framing += "\r\nConnection: keep-alive"
         site = self.site
         now = time()
-        if now >= site.expires:
+        if not site.expires - 1 <= now < site.expires:  # a clock may be set back
             site.renew(now)
         tail = site.tail
         if fields.dated or fields.named:

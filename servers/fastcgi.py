@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterable, Iterator
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from cptoolkit.servers.cgi import CGIExchange
@@ -229,7 +228,7 @@ class FastCGI(CGIConnection):
         self._id = MANAGEMENT
         self.forget()
         self.state = IDLE if self._keep_conn else DONE
-        self.conn.deadline = monotonic() + self.options.keep_alive_timeout
+        self.renew_deadline()
 
     def answer(self) -> None:
         super().answer()

@@ -16,7 +16,13 @@ from httptools import (
     HttpRequestParser,
 )
 
-from cptoolkit.servers.errors import BadRequest, BodyTooLarge, ClientError, HeadTooLong
+from cptoolkit.servers.errors import (
+    BadRequest,
+    BodyTooLarge,
+    ClientError,
+    HeadTooLong,
+    URITooLong,
+)
 from cptoolkit.servers.options import Options
 
 CACHED = 1000
@@ -55,12 +61,6 @@ _known_hosts: set[bytes] = set()
 
 MALFORMED = "The request line is malformed."
 UNKNOWN_METHOD = "The request method is not known here."
-
-
-class URITooLong(ClientError):
-    """The request target is longer than ``max_request_line_size``."""
-
-    status = "414 URI Too Long"
 
 
 class ExpectationFailed(ClientError):
@@ -159,7 +159,7 @@ class Head:
         self.headers = []
         self._host: bytes | None = None
         self.length = -1
-        self.chunked = self.expects = self._typed = self._closes = False
+        self.chunked = self.expects = self._typed = self._closes = self._stays = False
 
     # -- what the parser calls --------------------------------------------------------------------
 
@@ -183,9 +183,9 @@ class Head:
             if value not in _known_hosts:
                 _check_authority(value)
         elif name == b"connection":
-            # llhttp lets "keep-alive" of HTTP/1.0 win. RFC 9112, section 9.3 has it the other way.
             options = [option.strip(b" \t") for option in value.lower().split(b",")]
             self._closes = self._closes or b"close" in options
+            self._stays = self._stays or b"keep-alive" in options
         elif name == b"content-length":
             self.length = int(value)
         elif name == b"transfer-encoding":
@@ -208,7 +208,9 @@ class Head:
         parser = self._parser
         self.method = parser.get_method()
         self.version = parser.get_http_version()
-        self.keep_alive = parser.should_keep_alive() and not self._closes
+        # RFC 9112, section 9.3. With llhttp Proxy-Connection counts, and the other order wins.
+        self.keep_alive = not self._closes and (self.version == "1.1" or self._stays)
+        self._spent = not parser.should_keep_alive()
         if self.upgrade and not parser.should_upgrade():
             self.upgrade = b""
         self._complete = True

@@ -105,7 +105,7 @@ class HTTP1:
     def answer(self) -> None:
         exchange = self.requests.popleft()
         body = exchange.body
-        if exchange.intake is not None and not self._settle(exchange.intake):
+        if exchange.intake is not None and not self._settle(exchange, exchange.intake):
             return
         if exchange.refusal is not None:
             exchange.refuse(*exchange.refusal)
@@ -126,18 +126,25 @@ class HTTP1:
             self._state = DONE
             self._conn.finish(linger=not (asked or exchange.broken))
         else:
-            if not self._conn.unsent:
-                self._conn.deadline = monotonic() + self._options.keep_alive_timeout
+            if not (self._conn.unsent or self._in_head):
+                self.renew_deadline()
             if self._state == UPGRADE and not self.requests:
                 self._stay()
 
-    def _settle(self, intake: Intake) -> bool:
+    def _settle(self, exchange: Exchange, intake: Intake) -> bool:
         """Tell whether a request can be answered, or was here for its body's sake alone."""
         try:
             return intake.settle()
         except NoRoom as exc:
+            self.requests.appendleft(exchange)  # the first that is refused
             self._turn_away(exc.status, str(exc))
             return False
+
+    def renew_deadline(self) -> None:
+        if self._in_head:  # that of the answer has taken the place of its own
+            self._conn.deadline = self._conn.engine.patience(self._options.header_timeout)
+        elif self._exchange is None or self._exchange.finished:
+            self._conn.deadline = monotonic() + self._options.keep_alive_timeout
 
     def expired(self) -> None:
         if self._in_head or (self._state == BODY and not self._streamed):
@@ -170,9 +177,11 @@ class HTTP1:
             # RFC 9112, section 2.2: empty lines may come first.
             while data.startswith(b"\r\n", start):
                 start += 2
-            if start == len(data):
-                self._in_head = False
-                return start
+            rest = data[start : start + 2]
+            if rest in (b"", b"\r"):  # which is no head yet, and has no deadline of its own
+                if rest:
+                    self._prior, self._block = rest, b""
+                return len(data)
             self._fresh = False
         end = self._head.feed(data, start)
         if not end:
@@ -329,8 +338,12 @@ class HTTP1:
     def _turn_away(self, status: str, reason: str) -> None:
         """Refuse everything that is not answered yet."""
         self._state = DONE
+        asked = self.requests[0] if self.requests else self._exchange
+        refused = self._refused()
+        if asked is not None:
+            refused.method = asked.method  # HEAD gets no content
         self._forget_bodies()
-        self._refused().refuse(status, reason)
+        refused.refuse(status, reason)
         self._conn.finish(linger=True)
 
     def _refused(self) -> Exchange:

@@ -1,8 +1,8 @@
 """Waiting for many sockets at once: epoll where there is one, ``selectors`` elsewhere.
 
 Both hand out connections on which something happened. epoll works edge-triggered, so a connection
-is registered once for its whole life; with selectors it is taken out of the set while somebody has
-it, and put back by :meth:`rearm`.
+is registered once; with selectors it is taken out of the set while somebody has it, and put back by
+:meth:`rearm`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BATCH = 128
 
 
 class Poller(Protocol):
-    """What the engine needs to wait on. ``wake`` and ``rearm`` may be called from any thread."""
+    """What the engine needs to wait on. All but ``close`` may be called from any thread."""
 
     rearms: bool
     """Whether a connection has to be put back with :meth:`rearm`."""
@@ -112,13 +112,13 @@ if sys.platform == "linux":
                 if conn is not None:
                     if events & _GONE:
                         conn.hung_up = True
-                    elif events == select.EPOLLOUT and not conn.unsent:
-                        continue
+                    elif events == select.EPOLLOUT and not (conn.unsent or conn.lock.locked()):
+                        continue  # who holds the lock may just be about to set ``unsent``
                     busy.append(conn)
                 elif fd == self._waker.read_end:
                     self._waker.drain()
-                elif fd in self._listeners:
-                    listeners.append(self._listeners[fd])
+                elif listener := self._listeners.get(fd):
+                    listeners.append(listener)
             return busy, listeners
 
         def wake(self) -> None:

@@ -32,6 +32,12 @@ class ConnectionProtocol(Protocol):
     def overloaded(self) -> None:
         """Refuse all ``requests``, since there are too many. Must not block."""
 
+    def renew_deadline(self) -> None:
+        """All is sent: give the client ``keep_alive_timeout`` for its next request.
+
+        What is on its way already keeps a deadline of its own.
+        """
+
     def closed(self) -> None:
         """Let go of everything: the connection is closed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -14,12 +15,13 @@ from cptoolkit.servers.engine import JOIN_TIME, Engine
 from cptoolkit.servers.exchange import Exchange, Site
 from cptoolkit.servers.http1 import HTTP1
 from cptoolkit.servers.options import Options
-from cptoolkit.servers.protocol import ConnectionProtocol, Prelude, ProtocolFactory
+from cptoolkit.servers.protocol import ConnectionProtocol, Log, Prelude, ProtocolFactory
 from cptoolkit.servers.proxy_protocol import Proxies
 from cptoolkit.servers.sockets import Listeners, listen
 from cptoolkit.servers.wsgi import Application, WSGIGateway
 
 if TYPE_CHECKING:
+    from cptoolkit.servers.handshake import Library
     from cptoolkit.servers.statistics import Statistics
 
 Framing = tuple[type[Exchange], ...]
@@ -54,6 +56,7 @@ class Server:
         self._lock = threading.RLock()  # a signal handler may stop what its thread starts
         self.configure(Options.of(host=host, port=port, **options))
         self._adopted: Listeners | None = None
+        self._library: Library | None = None
         self._listeners: Listeners | None = None
         self._detached = False
         self._called_off = False
@@ -149,12 +152,14 @@ class Server:
         self._statistics.begin(engine)
         return engine
 
-    def adopt(self, listeners: Listeners) -> None:
+    def adopt(self, listeners: Listeners, library: Library | None = None) -> None:
         """Have the next :meth:`prepare` take sockets that listen already, instead of binding some.
 
         The server closes them when it stops.
+
+        :param library: certificates that were read already, by :func:`tls_library`.
         """
-        self._adopted = listeners
+        self._adopted, self._library = listeners, library
 
     def detach(self) -> Listeners | None:
         """Let go of the sockets that listen: when the server stops, they go on listening.
@@ -197,18 +202,19 @@ class Server:
 
     def _tls(self, site: Site) -> Callable[[], Prelude] | None:
         """Return what makes the TLS handshake of each connection, if there is one."""
-        options = self.options
-        if options.ssl_context is None and not options.ssl_certificate:
+        library, self._library = self._library or tls_library(self.options, self.log), None
+        if library is None:
             return None
-        from cptoolkit.servers.handshake import Handshake, library  # it takes a while
+        from cptoolkit.servers.handshake import Handshake  # it takes a while
 
-        return partial(Handshake, library(options, self.log), site)
+        return partial(Handshake, library, site)
 
     def serve(self) -> None:
         """Serve until :meth:`stop` is called; prepare first if that has not been done.
 
         If it was prepared and stopped again meanwhile, it returns at once.
 
+        :raises BindError, TLSError: what :meth:`prepare` raises.
         :raises RuntimeError: if it serves already.
         :raises BaseException: what ``interrupt`` was set to.
         """
@@ -259,6 +265,7 @@ class Server:
                         self._called_off = True
                         self._discard(self._engine)
                     return
+        self._begin_stop()  # again, as it may have begun to serve meanwhile
         engine = self._engine
         if self._thread is not threading.current_thread() and not (
             engine is not None and engine.is_worker()
@@ -272,23 +279,25 @@ class Server:
 
     def _begin_stop(self) -> None:
         self._stopping = True
-        if self._engine is not None:
-            self._engine.stop()
+        engine = self._engine  # which another thread may take away
+        if engine is not None:
+            engine.stop()
 
     def _close(self, engine: Engine) -> None:
         if self._listeners is not None and not self._detached:
             self._listeners.hide()
-        engine.deafen()
-        stuck = self._discard(engine)
+        stuck = self._discard(engine, engine.deafen())
         if stuck:
             names = ", ".join(stuck)
             self.log(f"stopped while handlers were still running in {names}", logging.WARNING)
 
-    def _discard(self, engine: Engine) -> list[str]:
+    def _discard(self, engine: Engine, deaf: bool = True) -> list[str]:
         listeners, self._listeners = self._listeners, None
-        if listeners is not None and not self._detached:
-            listeners.close()
-        stuck = engine.drain()
+        close = None if listeners is None or self._detached else listeners.close
+        if deaf and close is not None:
+            close()
+            close = None
+        stuck = engine.drain(close)
         if self._statistics is not None:
             self._statistics.end()
         self._engine = None
@@ -303,7 +312,23 @@ class Server:
         try:
             self.error_log(message, level, traceback)
         except Exception:  # it must not end a thread of the engine
-            logger.exception("error_log failed to log: %s", message)
+            with contextlib.suppress(Exception):
+                logger.exception("error_log failed to log: %s", message)
+
+
+def tls_library(options: Options, log: Log) -> Library | None:
+    """Read the certificates that ``options`` ask for, if they do.
+
+    Several processes that have inherited them from their parent go on with these when the files
+    cannot be used any more, and resume each other's sessions.
+
+    :raises TLSError: if certificates cannot be used, or the library is missing.
+    """
+    if options.ssl_context is None and not options.ssl_certificate:
+        return None
+    from cptoolkit.servers.handshake import library  # it takes a while
+
+    return library(options, log)
 
 
 def _spoken(name: str) -> tuple[Callable[[Connection, Site], ConnectionProtocol], Framing]:

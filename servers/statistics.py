@@ -137,7 +137,7 @@ class Statistics:
     # -- where it is told -------------------------------------------------------------------------
 
     def begin(self, engine: Engine) -> None:
-        """The server begins to serve: publish what it does."""
+        """The server is about to serve: publish what it does."""
         self.engine = engine
         self._began = monotonic()
         published = logging.__dict__.setdefault("statistics", {})

@@ -1,10 +1,10 @@
 """The watch of an engine: its clock, and its eye on workers that block.
 
 Every millisecond, or less often where handlers have not blocked for long, it looks whether the
-leader is still in the same call, and lets another worker lead if so. While all workers are blocked
-nobody leads; then the watch polls, so that accepting and timeouts go on, turns away what is too
-much, and the first worker to finish takes over. Without requests it sleeps, and looks at the time
-now and then.
+leader is still in the same call, and lets another worker lead if so. When a rare look finds it in a
+call, the next one follows soon. While all workers are blocked nobody leads; then the watch polls,
+so that accepting and timeouts go on, turns away what is too much, and the first one to finish takes
+over. Without requests it sleeps, and looks at the time now and then.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Watch:
         self._leader: Worker | None = None  # as seen at the last look
         self._calls = 0
         self._calm = 0
+        self._wonders = False  # whether a call that has just been seen goes on
         self.tick = TICK
         """Seconds until the next look, as long as somebody leads."""
         self._waiting: dict[Connection, float] = {}
@@ -117,7 +118,9 @@ class Watch:
             self.parked = True
             if self._leader is not None and self._leader.calls == self._calls:
                 return self._sweep_every
-        return self.tick if self._leader is not None else BUSY_TICK
+        if self._leader is None:
+            return BUSY_TICK
+        return TICK if self._wonders else self.tick
 
     def _look(self, now: float) -> None:
         engine = self._engine
@@ -135,10 +138,12 @@ class Watch:
         if leader is not self._leader or leader.calls != self._calls:
             self._leader, self._calls = leader, leader.calls
             self._calm = 0
+            self._wonders = bool(leader.calls & 1) and not self._wonders
             if not engine.wary:
                 self.tick = min(LONGEST_TICK, self.tick * GROWTH)
         elif leader.calls & 1:
             self._calm = 0
+            self._wonders = False
             self.tick = TICK
             engine.relieve()
         else:

@@ -31,6 +31,9 @@ CACHEABLE = 64
 """Length of the longest of them, as clients choose them."""
 
 
+_PLAIN = (io.FileIO, io.BufferedReader, io.BufferedRandom)  # whose heirs may read otherwise
+
+
 class FileWrapper:
     """``wsgi.file_wrapper``: a file as an iterable of blocks, closed with the answer."""
 
@@ -51,8 +54,10 @@ class FileWrapper:
 
         Other objects may have a descriptor and yet read something else, a ``GzipFile`` for example.
         """
-        file = getattr(self._file, "file", self._file)  # as in tempfile's wrapper
-        if not isinstance(getattr(file, "raw", file), io.FileIO):
+        file: Any = self._file
+        if type(file).__module__ == "tempfile":
+            file = getattr(file, "file", file)
+        if type(file) not in _PLAIN or type(getattr(file, "raw", file)) is not io.FileIO:
             return None
         try:
             descriptor = file.fileno()

@@ -65,6 +65,7 @@ EXEMPT = {
     "There are two different CONTENT_LENGTH.": "to the web server in front",
     "This server speaks FastCGI, version 1.": "to the web server in front",
     "A record of type {} has no place here.": "to the web server in front",
+    "A name or value is longer than its record.": "to the web server in front",
     "its line has no end": "caught: 'PROXY header:' comes before it",
     "its line is malformed": "caught: 'PROXY header:' comes before it",
     "version and command are 0x{}": "caught: 'PROXY header:' comes before it",

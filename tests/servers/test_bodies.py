@@ -174,6 +174,24 @@ def test_full_disk_refuses_the_upload_and_is_logged_once(
     assert "temporary file" in served.logged[0][1]
 
 
+def test_file_is_closed_when_the_disk_does_not_take_its_end(upload, files, wait_until, calls):
+    _, client = upload()
+    wait_until(lambda: files[0].tell() == 5000)
+    files[0].writelines = missing
+    assert client.send(TEXT[5000:]).answer().status == 507
+    wait_until(lambda: files[0].closed)
+    assert [path for _, path, _ in calls] == ["/other"]
+
+
+def test_want_of_room_is_told_whatever_was_asked_behind(upload, files, wait_until):
+    _, client = upload()
+    wait_until(lambda: files[0].tell() == 5000)
+    files[0].writelines = missing
+    answer = client.send(TEXT[5000:] + b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").answer()
+    assert answer.status == 507
+    assert b"no room" in answer.body
+
+
 def test_disk_that_fills_up_again_is_logged_again(serve_app, app, monkeypatch, wait_until, files):
     served = serve_app(app, thread_pool=1, **SLOW)
     make = tempfile.TemporaryFile

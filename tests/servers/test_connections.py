@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -51,6 +52,10 @@ def gate():
     gate.go.set()
 
 
+def undated(head):
+    return [line for line in head.split(b"\r\n") if not line.startswith(b"Date: ")]
+
+
 def threads_of(served):
     return served.server._engine.crew.strength
 
@@ -97,6 +102,21 @@ def test_flood_of_connections_does_not_keep_the_server_from_its_end():
     )
     acceptor.take_last()
     assert len(welcomed) >= Options().socket_queue_size
+
+
+def test_stop_answers_those_who_had_to_wait_for_descriptors(serve_app, app):
+    class Scarce(socket.socket):
+        def accept(self):
+            if len(served.server._engine.connections) >= 2:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return super().accept()
+
+    with Scarce(fileno=socket.create_server(("127.0.0.1", 0)).detach()) as listener:
+        served = serve_app(app, socket=listener)
+        clients = [served.connect().send(GET) for _ in range(6)]
+        assert clients[0].answer().status == 200
+        served.server.stop()
+        assert [client.answer().status for client in clients[1:]] == [200] * 5
 
 
 def test_connections_beyond_the_limit_wait_until_one_closes(serve_app, gate):
@@ -154,6 +174,18 @@ def test_requests_beyond_the_queue_are_refused_after_a_time(serve_app, gate, wai
     assert {answer.headers["Connection"] for answer in refused} == {"close"}
     gate.go.set()
     assert [client.answer().body for client in [blocked, *queued]] == [b"hello"] * 3
+
+
+def test_head_is_refused_with_the_fields_of_get_and_no_content(serve_app, gate):
+    served = serve_app(gate, thread_pool=1, accepted_queue_size=0, accepted_queue_timeout=0)
+    served.connect().send(WAIT)
+    gate.entered(1)
+    (get, content), (head, nothing) = (
+        served.talk(GET.replace(b"GET", method)).split(b"\r\n\r\n") for method in (b"GET", b"HEAD")
+    )
+    assert get.startswith(b"HTTP/1.1 503 ")
+    assert undated(head) == undated(get)
+    assert (bool(content), nothing) == (True, b"")
 
 
 def test_queue_of_zero_refuses_what_no_thread_is_free_for(serve_app, gate):
@@ -393,7 +425,7 @@ class Taken:
     def expired(self):
         pass
 
-    overloaded = closed = expired
+    overloaded = closed = renew_deadline = expired
 
 
 def echo(sock):

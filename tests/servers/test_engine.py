@@ -89,6 +89,60 @@ def test_looks_get_rare_while_no_handler_blocks_and_frequent_when_one_has(
     wait_until(lambda: watch.tick == watch_module.TICK)
 
 
+class Naps:
+    """An application whose handlers sleep, and the sleep of the watch, in a time of their own."""
+
+    def __init__(self, length, count):
+        self.length = length
+        self.left = count
+        self.now = 0.0
+        self.ends = []  # of the naps that are being taken
+        self.most = 0
+        self.watched, self.go = threading.Event(), threading.Event()
+        self.change = threading.Condition()
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/nap":
+            with self.change:
+                self.ends.append(end := self.now + self.length)
+                self.most = max(self.most, len(self.ends))
+                self.change.notify_all()
+                assert self.change.wait_for(lambda: self.now >= end, PATIENCE)
+                self.ends.remove(end)
+                self.left -= 1
+                self.change.notify_all()
+        return hello(environ, start_response)
+
+    def rest(self, seconds):
+        """Let time pass for those who sleep, and return when one of them sleeps on."""
+        self.watched.set()
+        self.go.wait(PATIENCE)
+        with self.change:
+            self.now += seconds
+            self.change.notify_all()
+            self.change.wait_for(
+                lambda: not self.left or (self.ends and min(self.ends) > self.now), PATIENCE
+            )
+
+
+def test_handlers_that_sleep_less_than_a_rare_look_takes_soon_run_at_once(
+    serve_app, wait_until, monkeypatch
+):
+    naps = Naps(watch_module.LONGEST_TICK / 2, count=80)
+    monkeypatch.setattr(watch_module, "GROWTH", 2.0)
+    served = serve_app(naps, thread_pool=4)
+    watch = served.server._engine._watch
+    wait_until(lambda: served.get().status == 200 and watch.tick == watch_module.LONGEST_TICK)
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "rest", naps.rest)
+        watch.ring()
+        assert naps.watched.wait(PATIENCE)
+        clients = [served.connect().send(GET.replace(b"/", b"/nap", 1) * 10) for _ in range(8)]
+        naps.go.set()
+        assert [client.answer().body for client in clients for _ in range(10)] == [b"hello"] * 80
+    assert naps.most > 1
+
+
 def test_timers_of_handlers_are_on_time(serve_app):
     def app(environ, start_response):
         slack = Path(f"/proc/{threading.get_native_id()}/timerslack_ns").read_bytes()
@@ -420,3 +474,20 @@ def test_client_that_sends_without_a_pause_keeps_nobody_waiting(serve_app, monke
     served = serve_app(hello, thread_pool=1)
     served.connect().send(b"\r\n")
     assert served.get().body == b"hello"
+
+
+def test_client_that_sends_many_requests_at_once_leaves_others_their_turn(serve_app, wait_until):
+    paths, others = [], []
+
+    def app(environ, start_response):
+        paths.append(environ["PATH_INFO"])
+        if len(paths) == 1:
+            others.append(served.connect().send(GET.replace(b"/", b"/other", 1)))
+            wait_until(lambda: served.server._engine.ready)
+        return hello(environ, start_response)
+
+    served = serve_app(app, thread_pool=1)
+    many = served.connect().send(GET * 500)
+    assert {many.answer().status for _ in range(500)} == {200}
+    assert others[0].answer().body == b"hello"
+    assert paths.index("/other") < 100

@@ -267,10 +267,16 @@ def test_request_given_up_while_it_is_collected_is_dropped(collecting, calls):
             "413 Content Too Large",
             id="a longer body than allowed, sent",
         ),
+        pytest.param(
+            request(("REQUEST_URI", "/" + "x" * 500)),
+            "414 URI Too Long",
+            id="a longer target than allowed",
+        ),
     ],
 )
 def test_bad_requests_are_refused(fastcgi, calls, data, status):
-    served = fastcgi(max_request_body_size=1000, max_request_header_size=1000)
+    limits = {"max_request_body_size": 1000, "max_request_header_size": 1000}
+    served = fastcgi(max_request_line_size=500, **limits)
     stdout, *end = records(served.talk(data))
     assert stdout[2].startswith(f"Status: {status}\r\n".encode())
     assert end == [(STDOUT, 1, b""), (END_REQUEST, 1, DONE)]

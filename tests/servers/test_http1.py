@@ -48,6 +48,10 @@ def test_upgrade_is_ignored_and_its_body_framed(serve_app, app, calls, data, bod
         pytest.param(b"GET / HTTP/1.0\r\n", False, id="1.0"),
         pytest.param(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n", True, id="1.0 Keep-Alive"),
         pytest.param(b"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n", False, id="1.0 both"),
+        pytest.param(G + H + b"Proxy-Connection: close\r\n", True, id="1.1 Proxy-Connection"),
+        pytest.param(
+            b"GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n", False, id="1.0 Proxy-Connection"
+        ),
     ],
 )
 def test_connection_is_kept_as_asked(serve_app, app, head, kept):
@@ -65,6 +69,19 @@ def test_pipelined_requests_are_answered_in_order(serve_app, app, calls):
     client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(50)))
     assert [client.answer().body for _ in range(50)] == [b"%d" % n for n in range(1, 51)]
     assert [path for _, path, _ in calls] == [f"/{n}" for n in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("first", "kept"),
+    [
+        pytest.param(G + H + b"Proxy-Connection: close\r\n", True, id="1.1"),
+        pytest.param(b"GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n", False, id="1.0"),
+    ],
+)
+def test_proxy_connection_has_no_part_in_what_follows(serve_app, app, first, kept):
+    answer = serve_app(app).talk(first + E + G + H + E + NEXT)
+    assert answer.count(b" 200 OK") == (3 if kept else 1)
+    assert b" 400 " not in answer
 
 
 def test_good_requests_before_a_bad_one_are_answered(serve_app, app):

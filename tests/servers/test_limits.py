@@ -8,7 +8,10 @@ import threading
 import pytest
 
 from cptoolkit.servers import Options
+from cptoolkit.servers import watch as watch_module
+from cptoolkit.servers.http1 import HTTP1
 from cptoolkit.servers.pace import Pace
+from cptoolkit.servers.watch import Watch
 
 G = b"GET / HTTP/1.1\r\n"
 P = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -115,6 +118,108 @@ def test_framing_within_the_limit_passes(feed):
 
 
 # -- times ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def later(clock, wait_until, monkeypatch):
+    """Return a function that lets time pass, until a server has seen whose time is over."""
+    seen = []
+    sweep = Watch._sweep
+
+    def sweeping(self, now):
+        sweep(self, now)
+        seen.append(now)
+
+    def later(served, seconds):
+        connections = served.server._engine.connections
+        wait_until(lambda: not any(c.lock.locked() for c in list(connections.values())))
+        clock.ahead += seconds
+        now = clock()
+        wait_until(lambda: seen and seen[-1] >= now)
+
+    monkeypatch.setattr(Watch, "_sweep", sweeping)
+    monkeypatch.setattr(watch_module, "STALL", float("inf"))  # that time passes is no accident
+    return later
+
+
+REST = [
+    pytest.param(P + b"Content-Length: 5\r\n\r\nhe", b"llo", id="body"),
+    pytest.param(P[:20], P[20:] + E, id="head"),
+]
+
+
+@pytest.mark.parametrize(("begin", "rest"), REST)
+@pytest.mark.parametrize("size", [5, 20_000_000], ids=["short", "long"])
+def test_request_that_has_begun_behind_another_keeps_its_own_time(
+    serve_app, later, begin, rest, size
+):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"x" * size]
+
+    served = serve_app(app, keep_alive_timeout=100, header_timeout=600, socket_timeout=600)
+    client = served.connect().send(G + H + E + begin)
+    assert len(client.answer().body) == size
+    later(served, 300)
+    assert client.send(rest).answer().status == 200
+
+
+@pytest.mark.parametrize(("begin", "rest"), REST)
+def test_answer_gives_no_time_to_a_request_that_has_begun_behind(
+    serve_app, app, later, begin, rest
+):
+    served = serve_app(app, keep_alive_timeout=1000, header_timeout=600, socket_timeout=600)
+    client = served.connect().send(G + H + E + begin)
+    assert client.answer().status == 200
+    later(served, 700)
+    assert client.answer().status == 408
+
+
+def test_half_a_head_behind_a_long_answer_has_its_own_time_again(serve_app, later):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"x" * 20_000_000]
+
+    served = serve_app(app, keep_alive_timeout=100, header_timeout=200, socket_timeout=0)
+    client = served.connect().send(G + H + E + P[:20])
+    assert len(client.answer().body) == 20_000_000
+    later(served, 1000)
+    assert client.answer().status == 408
+
+
+def test_head_that_takes_too_long_gets_no_content(serve_app, app, later, wait_until):
+    served = serve_app(app)
+    client = served.connect().send(sized(5).replace(b"POST", b"HEAD") + b"he")
+    wait_until(lambda: received(served) == 2)
+    later(served, 100)
+    head, content = client.rest().split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"\r\nContent-Length: " in head
+    assert content == b""
+
+
+@pytest.mark.parametrize("before", [b"", G + H + E], ids=["at first", "after a request"])
+def test_empty_lines_in_drips_prolong_nothing(
+    serve_app, app, later, wait_until, monkeypatch, before
+):
+    fed = []
+    feed = HTTP1.feed
+
+    def feeding(self, data):
+        feed(self, data)
+        fed.append(data)
+
+    served = serve_app(app, keep_alive_timeout=1000, header_timeout=1000)
+    client = served.connect().send(before)
+    if before:
+        client.answer()
+    wait_until(lambda: served.server._engine.connections)
+    monkeypatch.setattr(HTTP1, "feed", feeding)
+    for byte in (b"\r", b"\n", b"\r", b"\n"):
+        client.send(byte)
+        wait_until(lambda: fed and fed[-1] == byte)  # noqa: B023
+        later(served, 300)
+    assert client.rest() == b""
 
 
 class Dripping(threading.Thread):

@@ -105,10 +105,15 @@ def netstring(head):
             "413 Content Too Large",
             id="a longer body than allowed",
         ),
+        pytest.param(
+            request(("REQUEST_URI", "/" + "x" * 1000)),
+            "414 URI Too Long",
+            id="a longer target than allowed",
+        ),
     ],
 )
 def test_bad_requests_are_refused(scgi, calls, data, status):
-    answer = scgi(max_request_body_size=1000).talk(data)
+    answer = scgi(max_request_body_size=1000, max_request_line_size=1000).talk(data)
     assert answer.startswith(f"Status: {status}\r\n".encode())
     assert calls == []
 

@@ -9,7 +9,7 @@ import pytest
 from cptoolkit.servers import wariness as wariness_module
 from cptoolkit.servers.options import Options
 from cptoolkit.servers.wariness import CAUTION, MEMORY, SLOW, Wariness
-from cptoolkit.servers.watch import TICK, Watch
+from cptoolkit.servers.watch import LONGEST_TICK, TICK, Watch
 
 
 @pytest.fixture
@@ -89,3 +89,15 @@ def test_looks_get_rarer_only_when_nobody_is_wary():
         leader.calls += 2
         watch._look(0.0)
         assert (watch.tick > TICK) is rarer
+
+
+def test_rare_look_into_a_call_is_followed_by_one_early_look():
+    leader = SimpleNamespace(calls=0)
+    crew = SimpleNamespace(leader=leader)
+    watch = Watch(SimpleNamespace(options=Options(), crew=crew, wary=False))
+    watch._sweep_at = float("inf")
+    watch.tick = LONGEST_TICK
+    for calls, early in [(1, True), (3, False), (5, True), (6, False), (8, False), (9, True)]:
+        leader.calls = calls
+        watch._look(0.0)
+        assert watch._pause() == (TICK if early else LONGEST_TICK)

@@ -8,6 +8,8 @@ import logging
 
 import pytest
 
+from cptoolkit.servers import exchange as exchange_module
+
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 PLAIN = [("Content-Type", "text/plain")]
@@ -122,6 +124,15 @@ def test_204_has_no_length_and_304_that_of_the_200(serve_app):
     assert serve_app(answering([], "304 No", fields)).get().headers["Content-Length"] == "5"
 
 
+@pytest.mark.parametrize("body", [[b"hello"], lambda: iter([b"hello"])], ids=["list", "iterator"])
+def test_304_with_a_body_has_the_length_that_the_application_gave_and_no_other(serve_app, body):
+    for fields, length in [([], None), ([("Content-Length", "9")], "9")]:
+        served = serve_app(answering(body, "304 Not Modified", fields))
+        client = served.connect().send(GET)
+        assert client.answer().headers["Content-Length"] == length
+        assert client.send(CLOSE).rest().endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize("fields", [[], [("Content-Length", "5")]], ids=["none", "promised"])
 @pytest.mark.parametrize("body", [[b"hello"], lambda: iter([b"hello"])], ids=["list", "iterator"])
 def test_205_has_a_length_of_zero(serve_app, body, fields):
@@ -155,6 +166,15 @@ def test_date_and_server_are_added_unless_given(serve_app):
     given = [("date", "D"), ("Server", "S")]
     answer = serve_app(answering([b""], headers=given)).get()
     assert (answer.headers.get_all("Date"), answer.headers.get_all("Server")) == (["D"], ["S"])
+
+
+def test_date_follows_a_clock_that_is_set_back(serve_app, monkeypatch):
+    served = serve_app(answering([b""]))
+    dates = []
+    for now in (3600.0, 3600.5, 0.5, 1.0):
+        monkeypatch.setattr(exchange_module, "time", lambda now=now: now)
+        dates.append(served.get().headers["Date"][17:25])
+    assert dates == ["01:00:00", "01:00:00", "00:00:00", "00:00:01"]
 
 
 def test_only_the_missing_one_of_date_and_server_is_added(serve_app):
