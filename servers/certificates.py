@@ -143,7 +143,8 @@ def _certificates(option: str, path: str) -> list[bytes]:
 class Reloaded(Generic[Context]):
     """A context made from files, and made anew when they have changed.
 
-    Files that cannot be used leave the last context in place; the log tells so once.
+    Files that cannot be used leave the last context in place, and are tried again at each look, as
+    they may be on their way; the log tells each reason once.
 
     :param make: makes the context, or raises TLSError.
     :param clock: tells seconds.
@@ -165,6 +166,7 @@ class Reloaded(Generic[Context]):
         # Before the files are read: what changes meanwhile is found at the next look.
         self._seen = self._look()
         self._current = make()
+        self._told = ""  # why the files cannot be used
         self._next_look = clock() + LOOK_EVERY
 
     def current(self) -> Context:
@@ -180,14 +182,17 @@ class Reloaded(Generic[Context]):
     def _renew(self) -> None:
         seen = self._look()
         if seen == self._seen:
+            self._told = ""
             return
-        self._seen = seen
         try:
             self._current = self._make()
         except TLSError as exc:
-            self._log(f"new certificates are not used: {exc}", logging.ERROR, False)
-        else:
-            self._log("new certificates are used from now on", logging.INFO, False)
+            if str(exc) != self._told:
+                self._told = str(exc)
+                self._log(f"new certificates are not used: {exc}", logging.ERROR, False)
+            return
+        self._seen, self._told = seen, ""
+        self._log("new certificates are used from now on", logging.INFO, False)
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         return [_signature(path) for path in self._paths]

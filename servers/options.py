@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+LONGEST = 1_000_000
+"""Seconds that something may take at most, more than eleven days. poll(2) takes twice as much."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -48,7 +51,7 @@ class Options:
     REMOTE_USER."""
 
     thread_pool: int = 10
-    """Threads, and so handlers that can run at the same time."""
+    """Threads, and so handlers that can run at the same time; but see ``max_upgrades``."""
 
     thread_pool_max: int = -1
     """Threads to grow to while all of them are blocked and requests wait; -1 never grows."""
@@ -57,7 +60,8 @@ class Options:
     """Connections that the kernel keeps until they are accepted, the backlog of ``listen(2)``."""
 
     accepted_queue_size: int = -1
-    """Requests that may wait for a thread while all are at work; -1 is without limit."""
+    """Connections whose requests may wait for a thread while all are at work; -1 is without limit.
+    One of which something else has come, its end for example, counts until a thread has looked."""
 
     accepted_queue_timeout: float = 10.0
     """How long requests beyond ``accepted_queue_size`` wait for a place among those, before they
@@ -70,7 +74,8 @@ class Options:
     max_upgrades: int = 1000
     """Connections that applications may take over at the same time, WebSockets for example; more
     are refused with 503. Each has a thread of its own beside ``thread_pool``, and so has a request
-    whose application waits for a slow client, up to this number of threads together."""
+    whose application has to wait for a slow client, from then on: up to this number of threads
+    together. 0 keeps all to ``thread_pool``."""
 
     keep_alive_timeout: float = 10.0
     """How long an idle connection stays open after an answer; 0 closes it with the answer."""
@@ -179,15 +184,11 @@ class Options:
         _check_sockets(self.socket)
         if self.port > 65535:
             raise ValueError(f"port must be 0 to 65535, got {self.port}")
-        if self.thread_pool < 1:
-            raise ValueError(f"thread_pool must be 1 or more, got {self.thread_pool}")
         if self.thread_pool_max != -1 and self.thread_pool_max < self.thread_pool:
             raise ValueError(
                 f"thread_pool_max must be -1 or at least thread_pool ({self.thread_pool}),"
                 f" got {self.thread_pool_max}"
             )
-        if self.processes < 1:
-            raise ValueError(f"processes must be 1 or more, got {self.processes}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 known = ", ".join(map(repr, choices[:-1]))
@@ -234,7 +235,14 @@ _NEED_CERTIFICATE = (
     "ssl_hosts",
 )
 
-_UNLIMITED = ("thread_pool_max", "accepted_queue_size")  # -1 means so
+_MOST = {"socket_queue_size": 2**31 - 1}  # an int of C
+
+_LEAST = {
+    "thread_pool": 1,
+    "processes": 1,
+    "thread_pool_max": -1,  # never grows
+    "accepted_queue_size": -1,  # is without limit
+}
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -259,9 +267,12 @@ def _check(name: str, value: object) -> None:
         expected = " or ".join(kind.__name__ for kind in wanted).replace("NoneType", "None")
         got = f"a {type(value).__name__}" if "password" in name else repr(value)
         raise TypeError(f"{name} must be {expected}, got {got}")
-    least = -1 if name in _UNLIMITED else 0
+    least = _LEAST.get(name, 0)
     if isinstance(value, (int, float)) and not least <= value < math.inf:
         raise ValueError(f"{name} must be {least} or more, got {value!r}")
+    most = LONGEST if declared == "float" else _MOST.get(name, math.inf)
+    if isinstance(value, (int, float)) and value > most:
+        raise ValueError(f"{name} must be {most} at most, got {value!r}")
 
 
 def _check_sockets(given: object) -> None:

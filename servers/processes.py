@@ -109,7 +109,8 @@ class Supervisor:
                     worker = self._fork(number)
                     if worker is not None:
                         return worker
-                self._wait(alarm)
+                if self._outcome is None or self._children:  # else none could be started
+                    self._wait(alarm)
             return self._outcome
 
     def _watched(self) -> set[int]:
@@ -140,7 +141,8 @@ class Supervisor:
         """Return a Worker in the new process, None in this one."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
-                stream.flush()  # or both would write what is buffered
+                with contextlib.suppress(OSError, ValueError):  # nobody reads it; it is closed
+                    stream.flush()  # or both would write what is buffered
         ours, theirs = socket.socketpair()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -203,8 +205,9 @@ class Supervisor:
             for child in self._children.values():
                 child.outdated = True
         elif number == signal.SIGINT and self._outcome is not None:
+            self._outcome = Outcome(128 + signal.SIGINT)  # a second Ctrl-C
             for child in self._children.values():
-                child.end_by = 0.0  # a second Ctrl-C
+                child.end_by = 0.0
         elif number != signal.SIGCHLD:
             self._end(Outcome(0))
 

@@ -7,14 +7,17 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cptoolkit.servers.engine import JOIN_TIME
 from cptoolkit.servers.processes import Supervisor
-from cptoolkit.servers.server import Server
+from cptoolkit.servers.server import Server, tls_library
 from cptoolkit.servers.sockets import Listeners, listen
 from cptoolkit.servers.worker import Worker, leave
 from cptoolkit.servers.wsgi import Application
+
+if TYPE_CHECKING:
+    from cptoolkit.servers.handshake import Library
 
 
 def serve(app: Application, host: str = "127.0.0.1", port: int = 8080, **options: Any) -> None:
@@ -28,6 +31,7 @@ def serve(app: Application, host: str = "127.0.0.1", port: int = 8080, **options
 
     :param options: the fields of :class:`~cptoolkit.servers.Options`, by name.
     :raises BindError: if the address cannot be had.
+    :raises TLSError: if certificates cannot be used.
     :raises RuntimeError: if several processes are asked for outside of the main thread.
     :raises SystemExit: with the status of the first process, if that did not come up.
     """
@@ -42,6 +46,7 @@ def serve(app: Application, host: str = "127.0.0.1", port: int = 8080, **options
 
 def _serve_in_processes(server: Server) -> None:
     options = server.options
+    library = tls_library(options, server.log)
     listeners = listen(options)
     try:
         patience = options.shutdown_timeout + 2 * JOIN_TIME
@@ -49,17 +54,17 @@ def _serve_in_processes(server: Server) -> None:
         outcome = supervisor.run()
         if isinstance(outcome, Worker):
             worker = outcome
-            leave(lambda: _work(worker, server, listeners))
+            leave(lambda: _work(worker, server, listeners, library))
     finally:
         listeners.close()
     if outcome.status:
         raise SystemExit(outcome.status)
 
 
-def _work(worker: Worker, server: Server, listeners: Listeners) -> None:
+def _work(worker: Worker, server: Server, listeners: Listeners, library: Library | None) -> None:
     worker.heed_signals()
     listeners.keep_share(worker.number, server.options.processes)
-    server.adopt(listeners)
+    server.adopt(listeners, library)
     server.prepare()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's to see to
     with _signals(server):
@@ -86,4 +91,4 @@ def _signals(server: Server) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import sleep
 from typing import Any
 
@@ -106,6 +106,19 @@ class SocketFile:
                 os.unlink(self._path)
 
 
+def check_listening(sockets: Sequence[socket.socket]) -> Sequence[socket.socket]:
+    """Return sockets that were made elsewhere.
+
+    :raises BindError: if one of them is not for connections, or does not listen.
+    """
+    for sock in sockets:
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise BindError(
+                f"cannot serve on the socket {sock.getsockname()!r}: it does not listen"
+            )
+    return sockets
+
+
 def listen(options: Options) -> Listeners:
     """Return the non-blocking sockets that ``options`` ask for, bound and listening.
 
@@ -116,7 +129,7 @@ def listen(options: Options) -> Listeners:
     if options.socket is not None:
         given = options.socket
         sockets = [given] if isinstance(given, socket.socket) else given
-        return Listeners(sockets, owned=False)
+        return Listeners(check_listening(sockets), owned=False)
     if options.socket_file:
         return _listen_on_file(options)
     addresses = _resolve(options.host, options.port)
@@ -186,13 +199,15 @@ def _bind(family: socket.AddressFamily, address: Any, options: Options) -> list[
             # Not before: the port would be shared with another server that does so, too.
             sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound = sockets[0].getsockname()
-            with contextlib.suppress(OSError):  # a system where this has to be said before
-                while len(sockets) < options.processes:
-                    sockets.append(_new(family, options))
-                    sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                    sockets[-1].bind(bound)
-                return sockets
-            sockets.pop().close()
+            while len(sockets) < options.processes:
+                sock = _new(family, options)
+                try:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                    sock.bind(bound)
+                except OSError:  # a system where this has to be said before
+                    sock.close()
+                    break
+                sockets.append(sock)
     except BaseException:
         _close(sockets)
         raise

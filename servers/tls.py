@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any
 
 from cptoolkit.servers.certificates import (
     KeyPair,
@@ -106,6 +107,8 @@ def _load(context: Context, pair: KeyPair, certificates: list[bytes], password: 
     with _file_of(pair, certificates) as path:
         try:
             context.load_cert_chain(path, pair.key, tell)
+        except TLSError:
+            raise
         except ssl.SSLError as exc:
             # The second one is for keys of another kind, RSA's beside a certificate for EC's.
             if exc.reason in ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
@@ -113,6 +116,11 @@ def _load(context: Context, pair: KeyPair, certificates: list[bytes], password: 
             if asked:
                 raise pair.password_error(password) from exc
             raise pair.unusable(exc.reason) from exc
+        except OSError as exc:
+            raise pair.unusable(exc.strerror) from exc
+
+
+_DESCRIPTORS = "/proc/self/fd"  # Linux has names there for files without one
 
 
 @contextmanager
@@ -122,10 +130,24 @@ def _file_of(pair: KeyPair, certificates: list[bytes]) -> Iterator[str]:
         yield pair.certificate
         return
     # The chain could also be loaded as trusted authorities, but clients would be tried on them.
-    with tempfile.NamedTemporaryFile(prefix="cptoolkit-", suffix=".pem") as file:
-        file.write(b"\n".join(certificates))
-        file.flush()
-        yield file.name
+    try:
+        with _unnamed() as file:
+            file.write(b"\n".join(certificates))
+            file.flush()
+            path = f"{_DESCRIPTORS}/{file.fileno()}"
+            yield path if os.path.exists(path) else file.name
+    except TLSError:
+        raise
+    except OSError as exc:
+        reason = exc.strerror or exc
+        raise TLSError(f"ssl_certificate_chain: cannot use a temporary file: {reason}") from exc
+
+
+def _unnamed() -> IO[bytes]:
+    """Return a file in memory if the system has any: nothing on the disk need be writable."""
+    if os.path.isdir(_DESCRIPTORS) and hasattr(os, "memfd_create"):
+        return open(os.memfd_create("certificates"), "wb")
+    return tempfile.NamedTemporaryFile(prefix="cptoolkit-", suffix=".pem")
 
 
 def _static(pem: bytes, context: Context) -> dict[str, str]:

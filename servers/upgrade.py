@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cptoolkit.servers.connection import LINGER_TIME
 from cptoolkit.servers.errors import ClientError
+from cptoolkit.servers.options import LONGEST
 
 if TYPE_CHECKING:
     from cptoolkit.servers.wsgi import Environ, WSGIExchange
@@ -45,6 +46,9 @@ class TooManyUpgrades(ClientError):
 
     status = "503 Service Unavailable"
 
+    def __init__(self) -> None:
+        super().__init__("Too many WebSockets are open here.")
+
 
 def offer(exchange: WSGIExchange, environ: Environ) -> None:
     """Put the client's socket into the environ of a request that asks for another protocol.
@@ -59,7 +63,7 @@ def offer(exchange: WSGIExchange, environ: Environ) -> None:
     if exchange.conn.engine.takes_over():
         environ.update(dict.fromkeys(KEYS, ClientSocket(exchange)))
     elif "websocket" in [name.strip() for name in exchange.upgrade.split(",")]:
-        raise TooManyUpgrades("Too many WebSockets are open here.")
+        raise TooManyUpgrades
 
 
 class ClientSocket:
@@ -81,6 +85,7 @@ class ClientSocket:
         self._write: Callable[[Data], int] = through.send
         self._held = exchange.early  # what has come, and was not asked for yet
         self._bell: select.epoll | None = None
+        self._holding = Lock()
         self._timeout: float | None = None
         self._closed = False
         self._worker = current_thread()
@@ -137,11 +142,11 @@ class ClientSocket:
         if self._closed:
             return -1
         self._take_over()
-        if self._bell is None and (self._held or self._transport) and hasattr(select, "epoll"):
-            self._bell = select.epoll()
-            self._bell.register(self._sock, select.EPOLLIN)
-            self._hold(self._held)
-        return self._sock.fileno() if self._bell is None else self._bell.fileno()
+        with self._holding:
+            if self._bell is None and (self._held or self._transport) and hasattr(select, "epoll"):
+                self._bell = select.epoll()
+                self._bell.register(self._sock, self._events())
+            return self._sock.fileno() if self._bell is None else self._bell.fileno()
 
     def settimeout(self, seconds: float | None) -> None:
         """Make each call wait so long at most; None is for ever, 0.0 not at all."""
@@ -187,16 +192,24 @@ class ClientSocket:
     # -- how that is done -------------------------------------------------------------------------
 
     def _take_over(self) -> None:
-        exchange = self._exchange
         if self._closed:
             raise OSError(errno.EBADF, "the socket is closed")
-        if exchange.taken_over is None:
-            if exchange.head_sent:
-                raise OSError(errno.EINVAL, "the request has been answered in HTTP already")
-            exchange.start("200 OK", [])  # nobody will hear of it, nor of what else it answers
-            exchange.taken_over = self
-            self._conn.hand_over()
-            self._sock.setblocking(False)  # so that one thread can send while another waits
+        if self._exchange.taken_over is None:
+            with self._conn.engine.taking_over:
+                self._take_over_once()
+
+    def _take_over_once(self) -> None:
+        exchange = self._exchange
+        if exchange.taken_over is not None:  # another thread was quicker
+            return
+        if exchange.head_sent:
+            raise OSError(errno.EINVAL, "the request has been answered in HTTP already")
+        if not self._conn.engine.takes_over():  # others were quicker
+            raise TooManyUpgrades
+        exchange.start("200 OK", [])  # nobody will hear of it, nor of what else it answers
+        self._conn.hand_over()
+        self._sock.setblocking(False)  # so that one thread can send while another waits
+        exchange.taken_over = self
 
     def _send(self, data: Data, whole: bool) -> int:
         self._take_over()
@@ -226,18 +239,19 @@ class ClientSocket:
                     raise
             poll = select.poll()
             poll.register(self._conn.fd, event)
-            if not poll.poll(None if timeout is None else timeout * 1000):
+            if not poll.poll(None if timeout is None else min(timeout, LONGEST) * 1000):
                 raise TimeoutError("timed out")
 
     def _hold(self, data: bytes) -> None:
-        """Keep bytes for later, and wake who waits by :meth:`fileno` for as long as there are any.
+        """Keep bytes for later; as long as there are any, who waits by :meth:`fileno` is woken."""
+        with self._holding:
+            self._held = data
+            if self._bell is not None:
+                self._bell.modify(self._sock, self._events())
 
-        That a socket can be written to is nearly always an event: a bell to ring.
-        """
-        self._held = data
-        if self._bell is not None:
-            events = select.EPOLLIN | select.EPOLLOUT if data else select.EPOLLIN
-            self._bell.modify(self._sock, events)
+    def _events(self) -> int:
+        """That a socket can be written to is nearly always an event: a bell to ring."""
+        return select.EPOLLIN | select.EPOLLOUT if self._held else select.EPOLLIN
 
     def _shut(self, how: int) -> None:
         self._at_rest.set()

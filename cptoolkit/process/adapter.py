@@ -187,7 +187,7 @@ class ServerAdapter:
         remedy = "Choose another address."
         if error.errno in (None, errno.EADDRINUSE):  # None: a port that ports.py found taken
             remedy = "Stop what uses this address, or choose another one."
-        elif error.errno == errno.EACCES:
+        elif error.errno == errno.EACCES and isinstance(self.bind_addr, tuple):
             remedy = "Ports below 1024 are root's: start as root, or choose another one."
         failure = CannotServe(f"Cannot serve on {self.description}: {reason}. {remedy}")
         failure.errno = error.errno

@@ -16,10 +16,11 @@ from cptoolkit.process.prefork import divide
 from cptoolkit.process.server_settings import ServerSettings, wrong
 from cptoolkit.servers.errors import TLSError
 from cptoolkit.servers.options import Options
-from cptoolkit.servers.sockets import Listeners, SocketFile, listen
+from cptoolkit.servers.sockets import Listeners, SocketFile, check_listening, listen
 
 if TYPE_CHECKING:
     from cptoolkit.process.wspbus import Bus
+    from cptoolkit.servers.handshake import Library
 
 _descriptors_taken: set[int] = set()  # each of systemd's sockets serves one Server
 
@@ -40,6 +41,7 @@ class Server(ServerSettings):
         self._built: Any = None
         self._descriptors: list[int] = []
         self._share: Listeners | None = None
+        self._library: Library | None = None  # of the parent of several processes
         self._divided = False
         self._restarting = False
         self._name = ""  # of the address that it listens on, whatever is asked for meanwhile
@@ -58,8 +60,7 @@ class Server(ServerSettings):
         """
         chosen = self.instance if httpserver is None else httpserver
         if isinstance(chosen, str):
-            module, _, name = chosen.rpartition(".")
-            chosen = getattr(importlib.import_module(module), name)(self)
+            chosen = _named(chosen)(self)
         return (self._bundled() if chosen is None else chosen), self.bind_addr
 
     def _bundled(self) -> Any:
@@ -174,10 +175,16 @@ class Server(ServerSettings):
         :raises CannotServe: if the address cannot be had, or the server is a foreign one.
         """
         chosen = self.httpserver if self.instance is None else self.instance
+        if isinstance(chosen, str):
+            chosen = _named(chosen)
         if chosen is not None and not hasattr(chosen, "adopt"):
             raise CannotServe(f"server.processes needs the bundled server, but it is {chosen!r}.")
         self.processes = processes
+        from cptoolkit.servers.server import tls_library  # importing the bus stays cheap
+
         try:
+            if chosen is None:
+                self._library = tls_library(self.options(), self.bus.log)
             return self._listening() or listen(self.options())
         except OSError as error:
             raise self._failure(error) from error
@@ -194,7 +201,10 @@ class Server(ServerSettings):
     def _bind(self) -> None:
         if hasattr(self.httpserver, "adopt"):
             listeners, self._share = self._share or self._listening(), None
-            if listeners is not None:
+            library, self._library = self._library, None
+            if listeners is not None and library is not None:
+                self.httpserver.adopt(listeners, library)
+            elif listeners is not None:
                 self.httpserver.adopt(listeners)
             elif self.processes not in (None, 1):
                 raise CannotServe(
@@ -212,7 +222,7 @@ class Server(ServerSettings):
         self._name = self.socket_file or f"{self.socket_host}:{self.socket_port}"
         passed = self._passed_sockets()
         if passed:
-            return Listeners(passed)
+            return Listeners(check_listening(passed))
         left = handover.claim(self._name)
         if not left:
             return None
@@ -236,6 +246,17 @@ class Server(ServerSettings):
         owners = [getattr(one, "__self__", None) for one in self.bus.listeners["start"]]
         servers = {owner for owner in owners if isinstance(owner, Server)} | {self}
         return sorted(servers, key=lambda server: server is not self)
+
+
+def _named(path: str) -> Any:
+    """The server that a setting names, or what makes it."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CannotServe(
+            f"Wrong setting of the server: server.instance cannot be {path!r}: {error}"
+        ) from error
 
 
 def _copy(descriptor: int) -> socket.socket:

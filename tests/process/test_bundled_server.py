@@ -129,6 +129,8 @@ def test_port_in_use_is_one_line_and_status_70(run):
     [
         ("thread_pool", "3", "server.thread_pool must be int, got '3'"),
         ("socket_port", 65536, "server.socket_port must be 0 to 65535, got 65536"),
+        ("processes", -3, "server.processes must be 1 or more, got -3"),
+        ("socket_timeout", 1_000_001, "server.socket_timeout must be 1000000 at most, got 1000001"),
         ("proxy_protocol", "loopback", "server.proxy_protocol must name addresses, networks"),
         ("ssl_certificate", "none.pem", "server.ssl_certificate: cannot read 'none.pem': "),
     ],

@@ -310,8 +310,18 @@ def test_foreign_server_has_no_processes(bus):
     server.instance = "a server"
     server.processes = 2
     server.subscribe()
-    with pytest.raises(StartFailure, match="needs the bundled server, but it is 'a server'"):
+    with pytest.raises(StartFailure, match="cannot be 'a server'"):
         bus.start()
+    server.instance = server
+    with pytest.raises(StartFailure, match="needs the bundled server, but it is <"):
+        bus.start()
+
+
+def test_named_server_that_shares_sockets_has_processes(bus):
+    server = Server(bus, print)
+    server.socket_port = 0
+    server.instance = "cptoolkit.other_servers.Waitress"
+    server.open(2).close()
 
 
 def test_wrong_number_of_processes_is_told(bus):

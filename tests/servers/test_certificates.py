@@ -21,6 +21,7 @@ class Files:
         self.now = 0.0
         self.logged = []
         self.made = 0
+        self.reason = ""  # why they cannot be used, though they are there
         log = self.logged.append
         self.reloaded = Reloaded(
             self.make, [str(self.path)], lambda *entry: log(entry), clock=lambda: self.now
@@ -31,6 +32,8 @@ class Files:
         text = self.path.read_text() if self.path.exists() else ""
         if not text:
             raise TLSError("nothing there")
+        if self.reason:
+            raise TLSError(self.reason)
         return text
 
     def write(self, text):
@@ -41,6 +44,9 @@ class Files:
     def current_later(self):
         self.now += LOOK_EVERY
         return self.reloaded.current()
+
+    def told(self):
+        return [message for message, *_ in self.logged]
 
 
 @pytest.fixture
@@ -82,6 +88,48 @@ def test_unusable_files_leave_the_last_context_and_are_told_once(files, change):
     files.write("second")
     assert files.current_later() == "second"
     assert len(files.logged) == 2
+
+
+def test_files_that_could_not_be_used_are_tried_again_though_they_stay_as_they_are(files):
+    files.write("second")
+    files.reason = "no room"
+    assert files.current_later() == "first"
+    files.reason = ""
+    assert files.current_later() == "second"
+    assert files.told() == [
+        "new certificates are not used: no room",
+        "new certificates are used from now on",
+    ]
+
+
+def test_each_reason_is_told_once_and_again_after_a_success(files):
+    def fail(*reasons):
+        for files.reason in reasons:
+            files.current_later()
+        files.reason = ""
+
+    files.write("second")
+    fail("no room", "no room", "no right", "no right")
+    assert files.current_later() == "second"
+    files.write("third")
+    fail("no right", "no right")
+    assert files.told() == [
+        "new certificates are not used: no room",
+        "new certificates are not used: no right",
+        "new certificates are used from now on",
+        "new certificates are not used: no right",
+    ]
+
+
+def test_reason_is_told_again_after_the_files_were_back_as_they_had_been(files):
+    away = files.path.with_suffix(".away")
+    for _ in range(2):
+        files.path.rename(away)
+        assert files.current_later() == "first"
+        away.rename(files.path)
+        assert files.current_later() == "first"
+    assert files.told() == ["new certificates are not used: nothing there"] * 2
+    assert files.made == 3  # what is there as before needs no new context
 
 
 def test_first_context_has_to_be_usable():

@@ -7,16 +7,19 @@ import math
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+import trustme
 from beside import PATIENCE, Program, at_once, free_port, in_threads, wait_until
 
 from cptoolkit.servers import Server, serve
 from cptoolkit.servers.http1 import FRESH_TIME
+from cptoolkit.servers.options import LONGEST
 
 SCRIPT = r"""
 import ctypes, logging, os, socket, sys, threading, time
@@ -223,6 +226,38 @@ def test_first_process_that_does_not_come_up_ends_all_and_is_told_once(site):
     assert "after serve" not in output
 
 
+def test_first_process_that_cannot_be_forked_ends_the_program(site):
+    before = """
+def fork():
+    raise BlockingIOError(11, "no more processes")
+
+os.fork = fork
+"""
+    running = site(ready=False, before=before)
+    assert running.end() == 1
+    assert "cannot start a process: [Errno 11] no more processes" in "\n".join(running.output)
+    assert "after serve" not in running.output
+
+
+@pytest.mark.parametrize(
+    "lose_output",
+    [
+        pytest.param("sys.stdout.close()", id="closed"),
+        pytest.param(
+            "reader, writer = os.pipe(); os.close(reader)\n"
+            "sys.stdout = os.fdopen(writer, 'w'); print('for nobody')",
+            id="its reader has gone",
+        ),
+    ],
+)
+def test_process_that_dies_is_replaced_though_nobody_reads_the_output(site, lose_output):
+    running = site(before=f"logging.getLogger().handlers[0].setStream(sys.stderr)\n{lose_output}")
+    dead = min(running.pids())
+    os.kill(dead, signal.SIGKILL)
+    running.wait_for(f"process {dead} was killed by signal 9: starting another one")
+    assert len(running.pids(besides=[dead])) == 2
+
+
 def test_processes_that_die_at_once_are_not_started_all_the_time(site):
     before = (
         "import cptoolkit.servers.processes as processes, cptoolkit.servers.serving as serving;"
@@ -297,6 +332,42 @@ def test_old_process_that_does_not_end_is_killed(site):
     assert not running.pids() & old
 
 
+def test_longest_patience_of_all_can_be_waited_for(site):
+    running = site(shutdown_timeout=LONGEST)
+    running.pids()
+    running.send(signal.SIGTERM)
+    assert running.end() == 0
+    assert "Traceback" not in "\n".join(running.output)
+
+
+def test_certificates_that_are_broken_later_do_not_keep_processes_from_being_replaced(
+    site, tmp_path
+):
+    """They inherit what their parent has read."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    certificate = tmp_path / "site.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(certificate)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    running = site(ready=False, ssl_certificate=str(certificate))
+
+    def pid():
+        with contextlib.suppress(ConnectionRefusedError):
+            tcp = socket.create_connection(running.address, PATIENCE)
+            with context.wrap_socket(tcp, server_hostname="127.0.0.1") as client:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                return int(client.makefile("rb").read().rpartition(b"\r\n")[2])
+
+    first = set()
+    wait_until(lambda: first.update({pid()} - {None}) or len(first) == 2)
+    certificate.write_text("broken")
+    for number in first:
+        os.kill(number, signal.SIGKILL)
+    second = set()
+    wait_until(lambda: second.update({pid()} - first - {None}) or len(second) == 2)
+
+
 def test_second_ctrl_c_ends_all_at_once(site):
     running = site(shutdown_timeout=100)
     client = running.connect(b"GET /slow?100 HTTP/1.0\r\n\r\n")
@@ -304,7 +375,7 @@ def test_second_ctrl_c_ends_all_at_once(site):
     running.send(signal.SIGINT)
     wait_until(lambda: refuses(running.address))
     running.send(signal.SIGINT)
-    assert running.end() == 0
+    assert running.end() == 128 + signal.SIGINT
     client.close()
 
 

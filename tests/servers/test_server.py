@@ -17,9 +17,12 @@ from contextlib import ExitStack
 import pytest
 from beside import PATIENCE, at_once, free_port, in_threads, wait_until
 
-from cptoolkit.servers import BindError, Options, Server, http1, serve
+from cptoolkit.servers import BindError, Options, Server, connection, http1, serve, watch
+from cptoolkit.servers import server as server_module
+from cptoolkit.servers.options import LONGEST
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+TIMES = [name for name, kind in Options.__annotations__.items() if kind == "float"]
 
 
 def hello(environ, start_response):
@@ -54,6 +57,11 @@ def connects(address):
         ({"socket": []}, "socket must be one at least, got none"),
         ({"peercreds_resolve": True}, "peercreds_resolve needs peercreds"),
         ({"peercreds": True, "protocol": "scgi"}, "peercreds needs protocol 'http', got 'scgi'"),
+        ({"socket_queue_size": 2**31}, "^socket_queue_size must be 2147483647 at most, got 21474"),
+        *(
+            ({name: LONGEST + 0.5}, f"^{name} must be 1000000 at most, got 1000000.5$")
+            for name in TIMES
+        ),
     ],
 )
 def test_value_out_of_range_is_told(options, message):
@@ -78,6 +86,49 @@ def test_value_out_of_range_is_told(options, message):
 def test_wrong_option_is_told(options, message):
     with pytest.raises(TypeError, match=message):
         Server(hello, **options)
+
+
+@pytest.fixture
+def patient(serve_app, monkeypatch):
+    """Return a function that serves an application with times as long as can be."""
+    monkeypatch.setattr(connection, "SLOW_CLIENT", 0.0)
+
+    def start(app, **options):
+        return serve_app(app, **{**dict.fromkeys(TIMES, LONGEST), "shutdown_timeout": 5, **options})
+
+    return start
+
+
+def test_longest_times_wait_for_a_body(patient, wait_until):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    served = patient(app, request_body_buffer=0)
+    client = served.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n12")
+    wait_until(lambda: served.server._engine.crew.lent)
+    assert client.send(b"34").answer().body == b"1234"
+    assert client.send(GET).answer().body == b""  # the connection has been kept
+
+
+def test_longest_times_wait_for_a_reader(patient, wait_until):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "40000000")])
+        return (bytes(1_000_000) for _ in range(40))
+
+    served = patient(app)
+    client = served.connect().send(GET)
+    wait_until(lambda: served.server._engine.crew.lent)
+    assert len(client.answer().body) == 40_000_000
+
+
+def test_longest_times_do_not_keep_the_server_from_stopping(patient):
+    served = patient(hello, shutdown_timeout=LONGEST)
+    assert served.connect().send(GET).answer().body == b"hello"
+    served.close()
+    assert not served.thread.is_alive()
+    assert (served.raised, served.logged) == (None, [])
 
 
 def test_application_must_be_callable():
@@ -299,6 +350,28 @@ def test_signal_while_serving_begins_counts():
         in_case.join()
 
 
+def test_stop_that_began_before_the_server_did_stops_it():
+    begun = threading.Event()
+
+    class Held(Server):
+        def _begin_stop(self):
+            super()._begin_stop()
+            if not begun.is_set():
+                begun.set()
+                wait_until(lambda: self.ready)
+
+    def serve():
+        begun.wait(PATIENCE)
+        server.serve()
+
+    server = Held(hello, port=0, shutdown_timeout=0.0)
+    with in_threads(serve, stop=server.stop) as [serving]:
+        server.stop()
+        assert not server.ready
+        serving.join(PATIENCE)
+        assert not serving.is_alive()
+
+
 def test_serving_twice_is_refused(serve_app):
     served = serve_app(hello)
     with pytest.raises(RuntimeError, match="serving already"):
@@ -440,6 +513,51 @@ def test_error_in_the_error_log_stops_nobody(serve_app, caplog):
     assert "error_log failed to log: error in the application" in caplog.text
 
 
+@pytest.fixture
+def log_is_broken():
+    """Logging has a handler that raises."""
+
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise OSError("the log server is away")
+
+    handler = Broken()
+    server_module.logger.addHandler(handler)
+    yield
+    server_module.logger.removeHandler(handler)
+
+
+def test_error_that_cannot_be_logged_stops_no_thread(serve_app, log_is_broken):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [environ["no such key"] if environ["PATH_INFO"] == "/bad" else b"fine"]
+
+    served = serve_app(app, thread_pool=1)
+    served.server.error_log = server_module._log
+    assert served.get("/bad").status == 500
+    assert served.get().body == b"fine"
+
+
+def test_watch_whose_failure_cannot_be_logged_goes_on(serve_app, log_is_broken, monkeypatch):
+    monkeypatch.setattr(watch, "LONGEST_SLEEP", 0.02)
+    monkeypatch.setattr(watch, "FAILURE_TIME", 0.01)
+    failures = [ZeroDivisionError] * 2
+    sweep = watch.Watch._sweep
+
+    def fail(self, now):
+        if failures:
+            raise failures.pop()
+        sweep(self, now)
+
+    served = serve_app(hello)
+    served.server.error_log = server_module._log
+    monkeypatch.setattr(watch.Watch, "_sweep", fail)
+    wait_until(lambda: not failures)
+    assert served.get().body == b"hello"
+    served.close()
+    assert served.raised is None
+
+
 def test_serve_needs_no_main_thread():
     done = []
 
@@ -534,6 +652,24 @@ def test_second_ctrl_c_ends_at_once(process):
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=PATIENCE)
     assert running.returncode != 0
+
+
+def test_handler_of_a_signal_that_is_not_pythons_gives_way_to_the_default(monkeypatch):
+    """signal.signal() tells of one that a program in C has set before Python as None."""
+    set_handler, before = signal.signal, signal.getsignal(signal.SIGTERM)
+
+    def unknown(number, handler):
+        previous = set_handler(number, handler)
+        return None if number == signal.SIGTERM else previous
+
+    monkeypatch.setattr(Server, "serve", lambda self: self.stop())
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(signal, "signal", unknown)
+            serve(hello, port=0)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_importing_starts_nothing():

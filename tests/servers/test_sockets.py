@@ -187,6 +187,29 @@ def test_several_given_sockets_are_served_and_left_open(serve_app):
         assert reaches(one.getsockname())
 
 
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_socket_that_does_not_listen_is_refused(kind):
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        with pytest.raises(BindError, match=r"^cannot serve on the socket .*: it does not listen$"):
+            listen(Options(socket=sock))
+
+
+def test_environ_tells_the_port_that_was_asked(serve_app):
+    def port(environ, start_response):
+        start_response("200 OK", [])
+        return [environ["SERVER_PORT"].encode()]
+
+    one, two = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    with one, two:
+        serve_app(port, socket=[one, two])
+        for sock in (one, two):
+            with socket.create_connection(sock.getsockname(), PATIENCE) as client:
+                client.sendall(GET)
+                _, _, told = client.makefile("rb").read().partition(b"\r\n\r\n")
+            assert int(told) == sock.getsockname()[1]
+
+
 # -- several processes ----------------------------------------------------------------------------
 
 
@@ -232,6 +255,22 @@ def test_where_ports_cannot_be_shared_processes_share_a_socket(listening, monkey
     listeners = listening(processes=3)
     assert len(listeners.sockets) == 1
     assert reaches(listeners.address)
+
+
+def test_want_of_descriptors_for_the_socket_of_a_second_process_is_one_line(listening, monkeypatch):
+    made = []
+
+    class Scarce(socket.socket):
+        def __init__(self, *args, **options):
+            if made:
+                raise OSError(errno.EMFILE, "Too many open files")
+            super().__init__(*args, **options)
+            made.append(self)
+
+    monkeypatch.setattr(socket, "socket", Scarce)
+    with pytest.raises(BindError, match=r"^cannot listen on 127\.0\.0\.1:0: too many open files$"):
+        listening(processes=2)
+    assert made[0].fileno() == -1
 
 
 class Fake:
@@ -286,7 +325,7 @@ def test_socket_file_is_gone_before_the_last_connection_is_accepted(serve_app, p
 
     def look_and_take(self):
         found.append(os.path.exists(path))
-        take_last(self)
+        return take_last(self)
 
     monkeypatch.setattr(Acceptor, "take_last", look_and_take)
     serve_app(hello, socket_file=path).close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import importlib
 import os
@@ -12,6 +13,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -386,6 +388,44 @@ def test_wrong_file_is_one_clear_line_before_serving(
     assert not server.ready
 
 
+def test_certificate_that_vanishes_while_it_is_read_is_one_clear_line(tmp_path, monkeypatch):
+    read = certificates.KeyPair.private_key
+
+    def read_and_remove(pair):
+        os.unlink(pair.certificate)
+        return read(pair)
+
+    monkeypatch.setattr(certificates.KeyPair, "private_key", read_and_remove)
+    server = Server(hello, port=0, **Authority(tmp_path).issue("site"))
+    with pytest.raises(TLSError, match=r"^ssl_certificate: cannot use '.*/site.pem' .*: No such f"):
+        server.prepare()
+    assert not server.ready
+
+
+def no_room(name):
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+def test_chain_needs_nothing_that_can_be_written_to(site, tmp_path, monkeypatch):
+    """The library wants it in one file."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    authority = Authority(tmp_path)
+    options = authority.issue("site", ca=authority.ca.create_child_ca())
+    server = Server(hello, port=0, **options)
+    server.prepare()
+    server.stop()
+
+
+def test_chain_without_room_for_a_temporary_file_is_one_clear_line(tmp_path, monkeypatch):
+    authority = Authority(tmp_path)
+    options = authority.issue("site", ca=authority.ca.create_child_ca())
+    monkeypatch.setattr(os, "memfd_create", no_room)
+    server = Server(hello, port=0, **options)
+    with pytest.raises(TLSError, match=r"^ssl_certificate_chain: cannot use a temporary file: "):
+        server.prepare()
+    assert not server.ready
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -630,6 +670,32 @@ def test_new_certificate_is_used_without_restart(site, authority, tmp_path, monk
         assert second != first
         assert running.logged[-1] == ("INFO", "new certificates are used from now on")
         assert before.get().answer() == (200, b"hello")  # an old connection stays
+
+
+def test_new_chain_is_used_as_soon_as_there_is_room_for_it(
+    serve_app, authority, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(certificates, "LOOK_EVERY", 0.0)
+    here = Authority(tmp_path)
+    here.ca = authority.ca.create_child_ca()
+    here.pem = authority.pem
+    options = here.issue("site")
+    running = serve_app(hello, **options)
+
+    def shown():
+        with Client(running.server.bound_addr, here) as client:
+            assert client.get().answer() == (200, b"hello")
+            return client.sock.getpeercert(binary_form=True)
+
+    first = shown()
+    for path, new in zip(options.values(), here.issue("new").values(), strict=True):
+        os.replace(new, path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "memfd_create", no_room)
+        assert shown() == shown() == first
+    assert shown() != first
+    assert [level for level, _ in running.logged] == ["ERROR", "INFO"]
+    assert "ssl_certificate_chain: cannot use a temporary file: " in running.logged[0][1]
 
 
 # -- the handshake --------------------------------------------------------------------------------
@@ -1043,6 +1109,8 @@ def test_goodbye_that_cannot_be_sent_yet_is_not_forgotten():
     class Protocol:
         def closed(self):
             """Nothing to do."""
+
+        renew_deadline = closed
 
     near, far = socket.socketpair()
     with near, far:

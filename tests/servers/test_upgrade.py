@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import deque
@@ -28,6 +30,7 @@ from wsproto.events import (
 )
 
 from cptoolkit.servers import Server, upgrade
+from cptoolkit.servers.exchange import Exchange
 from cptoolkit.servers.native import NativeGateway
 
 simple_websocket = pytest.importorskip("simple_websocket")
@@ -409,6 +412,29 @@ def test_too_many_are_refused_before_the_application(serve_app, peer, wait_until
     assert served.connect().send(RAW).answer().body == b"False"
 
 
+def test_limit_holds_for_requests_that_were_offered_the_socket_before_it_was_reached(serve_app):
+    all_here, one_has_it, done = threading.Barrier(3), threading.Event(), threading.Event()
+
+    def app(environ, start_response):
+        sock = environ["cptoolkit.socket"]
+        all_here.wait(PATIENCE)
+        if environ["PATH_INFO"] != "/raw":
+            one_has_it.wait(PATIENCE)
+        sock.sendall(b"taken over")
+        one_has_it.set()
+        done.wait(PATIENCE)
+        return []
+
+    served = serve_app(app, max_upgrades=1)
+    first = served.connect().send(RAW)
+    others = [served.connect().send(HANDSHAKE) for _ in range(2)]
+    assert [client.answer().status for client in others] == [503, 503]
+    done.set()
+    assert first.rest() == b"taken over"
+    served.close()
+    assert served.logged == []
+
+
 def test_status_101_is_refused_with_the_way_to_do_it(serve_app):
     def app(environ, start_response):
         with pytest.raises(ValueError, match=re.escape("send it by environ['cptoolkit.socket']")):
@@ -687,6 +713,87 @@ def test_what_two_threads_send_comes_in_whole_pieces(pair):
     with in_threads(*(partial(sock.send, piece) for piece in pieces)):
         both = client.file.read(32_000_000)
     assert both == b"".join(pieces) or both == b"".join(reversed(pieces))
+
+
+def test_first_use_by_two_threads_at_once_takes_the_connection_over_once(serve_app, monkeypatch):
+    start, both = Exchange.start, threading.Barrier(2)
+
+    def start_slowly(self, *args):
+        start(self, *args)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # the second thread does not come as far
+
+    lent = []
+
+    def talk(sock):
+        begin, heard = threading.Barrier(2), []
+
+        def hear():
+            begin.wait(PATIENCE)
+            heard.append(sock.recv(1))
+
+        with in_threads(hear):
+            begin.wait(PATIENCE)
+            sock.sendall(b"!")
+        lent.append(served.server._engine.crew.lent)
+        sock.sendall(heard[0])
+
+    monkeypatch.setattr(Exchange, "start", start_slowly)
+    served = serve_app(talking(talk))
+    assert served.talk(RAW + b"x") == b"!x"
+    assert lent == [1]
+    served.close()
+    assert served.logged == []
+
+
+@pytest.mark.parametrize("line", range(16))
+def test_no_byte_comes_twice_while_another_thread_waits_with_select(pair, line):
+    """Wherever that thread is just then: at its first line in the socket, at its second, ..."""
+    sock, _ = pair(early=b"message")
+    there, go = threading.Event(), threading.Event()
+    lines = []
+
+    def hold(frame, event, arg):
+        if frame.f_code.co_filename == upgrade.__file__:
+            if event == "line":
+                lines.append(frame.f_lineno)
+                if len(lines) == line + 1:
+                    there.set()
+                    go.wait(0.05)  # the other thread may have to wait for this one
+            return hold
+        return None
+
+    def look():
+        sys.settrace(hold)
+        try:
+            sock.fileno()
+        finally:
+            sys.settrace(None)
+            there.set()
+
+    with in_threads(look, stop=go.set):
+        there.wait(PATIENCE)
+        assert sock.recv(100) == b"message"
+    sock.settimeout(0.0)
+    with pytest.raises(BlockingIOError):
+        sock.recv(100)
+    assert select.select([sock], [], [], 0)[0] == []
+
+
+def test_year_can_be_waited_for(pair, monkeypatch):
+    sock, client = pair()
+    poll, polls, heard = select.poll, [], []
+
+    def noted_poll():
+        polls.append(poll())
+        return polls[-1]
+
+    monkeypatch.setattr(select, "poll", noted_poll)
+    sock.settimeout(365 * 24 * 3600)
+    with in_threads(lambda: heard.append(sock.recv(1))):
+        wait_until(lambda: polls)
+        client.send(b"x")
+    assert heard == [b"x"]
 
 
 def test_close_tells_the_client(pair):
