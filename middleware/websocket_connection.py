@@ -73,7 +73,7 @@ class WebSocketConnection(simple_websocket.Server):
         )
 
     def handshake(self) -> None:
-        self._line = _Line(self.sock, self._wait_for_room, self.event.set)
+        self._line = _Line(self.sock, self._wait_for_room, self._heard, self.event.set)
         self.sock = cast("socket.socket", self._line)
         super().handshake()
 
@@ -159,6 +159,10 @@ class WebSocketConnection(simple_websocket.Server):
         with self._room:
             self._room.wait_for(lambda: not self.connected or self._waiting() <= self._backlog)
 
+    def _heard(self) -> None:
+        """What waits before a pong tells as well that the client is there."""
+        self.pong_received = True
+
     def _make_room(self) -> None:
         with self._room:
             self._room.notify()
@@ -172,17 +176,24 @@ class _Line:
     """
 
     def __init__(
-        self, sock: Any, wait: Callable[[], None], when_closed: Callable[[], None]
+        self,
+        sock: Any,
+        wait: Callable[[], None],
+        when_heard: Callable[[], None],
+        when_closed: Callable[[], None],
     ) -> None:
         self.fileno = sock.fileno
         self._sock = sock
         self._wait = wait
+        self._when_heard = when_heard
         self._when_closed = when_closed  # wakes a handler who was woken too early before
         self._sending = Lock()  # the kernel may let one message into the middle of another
 
     def recv(self, size: int) -> bytes:
         self._wait()
         data: bytes = self._sock.recv(size)
+        if data:
+            self._when_heard()
         return data
 
     def send(self, data: bytes) -> None:

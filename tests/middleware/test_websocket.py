@@ -390,6 +390,26 @@ def test_client_that_answers_pings_may_be_silent(connect):
     pytest.fail("it was hung up on")
 
 
+def test_client_whose_pongs_wait_behind_its_messages_is_not_hung_up_on(connect):
+    """A handler that is slow to take them keeps the pongs from being read."""
+    found = []
+
+    def app(environ, start_response):
+        websocket = environ["cptoolkit.websocket"]
+        websocket.pong_received = False  # as after a ping
+        websocket.send("go on")
+        assert websocket.receive(PATIENCE) == "hello"
+        found.append(websocket.pong_received)
+        return []
+
+    with serving(WebSocket(app)) as address:
+        client = connect(address)
+        assert client.receive(PATIENCE) == "go on"
+        client.send("hello")
+        wait_until(lambda: found)
+    assert found == [True]
+
+
 def test_client_that_sends_more_than_is_taken_has_to_wait(connect):
     goes_on = threading.Event()
     found = []
