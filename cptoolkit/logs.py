@@ -10,6 +10,7 @@ access log every field is escaped, in the error log every record of the two logg
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import sys
@@ -83,6 +84,36 @@ class WSGIErrorHandler(logging.Handler):
         try:
             stream.write(self.format(record) + "\n")
             stream.flush()
+        except Exception:  # logging must not fail what is logged
+            self.handleError(record)
+
+
+class Gatherer(logging.Handler):
+    """Hands what the server and the layers log, each to a logger of its own, to a site's error log.
+
+    It goes to that log's handlers alone, as those of the root logger get it anyway; where there are
+    any of these, they may write to the screen as well.
+    """
+
+    def __init__(self, site: LogManager) -> None:
+        super().__init__()
+        self._site = site
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "cptoolkit.access":  # lines of the layer that writes them
+            return
+        log = self._site.error_log
+        try:
+            told = copy.copy(record)
+            source = record.name.rpartition(".")[2].upper()
+            told.msg, told.args = f"{self._site.time()} {source} {record.getMessage()}", ()
+            if log.isEnabledFor(told.levelno) and log.filter(told):
+                on_screen = not logging.getLogger().handlers
+                for handler in log.handlers:
+                    if told.levelno < handler.level:
+                        continue
+                    if on_screen or not isinstance(handler, ScreenHandler):
+                        handler.handle(told)
         except Exception:  # logging must not fail what is logged
             self.handleError(record)
 

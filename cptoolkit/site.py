@@ -21,7 +21,7 @@ from cptoolkit.hooks import HOOKPOINTS
 from cptoolkit.http.error_pages import check_error_page
 from cptoolkit.http.request import Request
 from cptoolkit.http.response import Response
-from cptoolkit.logs import GlobalLogManager
+from cptoolkit.logs import Gatherer, GlobalLogManager
 from cptoolkit.mounts import tree
 from cptoolkit.process import plugins
 from cptoolkit.process.namespace import engine_namespace, server_namespace
@@ -32,6 +32,7 @@ log = GlobalLogManager()
 log.screen = True
 log.error_file = ""
 log.access_file = ""
+logging.getLogger("cptoolkit").addHandler(Gatherer(log))
 
 __all__ = [
     "checker",

@@ -9,7 +9,7 @@ import pytest
 import cptoolkit
 from cptoolkit import logs
 from cptoolkit.context import current
-from cptoolkit.logs import GlobalLogManager, LogManager
+from cptoolkit.logs import Gatherer, GlobalLogManager, LogManager
 
 STAMP = r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\]"
 
@@ -117,6 +117,83 @@ def test_severity_below_the_level_is_not_written(log, capsys):
 def test_errors_do_not_reach_the_terminal_when_the_screen_is_off(log, capfd):
     log("secret", severity=logging.CRITICAL)
     assert capfd.readouterr() == ("", "")
+
+
+# What the server and the layers log
+
+
+@pytest.fixture
+def part(log):
+    """A logger such as the server and the layers have, gathered by the site's log."""
+    family = logging.getLogger("cptoolkit_under_test")
+    handler = Gatherer(log)
+    family.addHandler(handler)
+    yield logging.getLogger("cptoolkit_under_test.sessions")
+    family.removeHandler(handler)
+
+
+def test_parts_write_to_the_file_of_the_site(log, part, tmp_path):
+    log.error_file = str(tmp_path / "error.log")
+    part.error("no store at %s", "here\x1b[2J")
+    [line] = lines(tmp_path / "error.log")
+    assert re.fullmatch(STAMP + r" SESSIONS no store at here\\x1b\[2J", line)
+
+
+def test_tracebacks_of_parts_follow(log, part, tmp_path):
+    log.error_file = str(tmp_path / "error.log")
+    try:
+        raise LookupError("nothing here")
+    except LookupError:
+        part.exception("kaboom!")
+    assert lines(tmp_path / "error.log")[-1] == "LookupError: nothing here"
+
+
+def test_parts_write_to_the_screen(log, part, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log.screen = True
+    part.warning("careful")
+    assert re.fullmatch(f"{STAMP} SESSIONS careful\n", capsys.readouterr().err)
+
+
+def test_screen_leaves_parts_to_a_program_that_logs_by_itself(log, part, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler()])
+    log.screen = True
+    part.warning("careful")
+    assert capsys.readouterr().err == "careful\n"  # once
+
+
+def test_levels_of_the_log_and_its_handlers_hold_for_parts(log, part, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log.screen = True
+    log.error_log.setLevel(logging.ERROR)
+    part.warning("careful")
+    log.error_log.setLevel(logging.INFO)
+    log.error_log.handlers[-1].setLevel(logging.ERROR)
+    part.warning("careful")
+    assert capsys.readouterr().err == ""
+
+
+def test_lines_of_the_access_layer_are_no_errors(log, tmp_path):
+    log.error_file = str(tmp_path / "error.log")
+    record = logging.makeLogRecord({"name": "cptoolkit.access", "msg": "GET /"})
+    Gatherer(log).handle(record)
+    assert lines(tmp_path / "error.log") == []
+
+
+def test_message_that_does_not_fit_its_arguments_raises_nothing(log, capsys):
+    log.screen = True
+    Gatherer(log).handle(logging.makeLogRecord({"msg": "%d", "args": ("x",)}))
+    assert "Logging error" in capsys.readouterr().err
+
+
+def test_site_gathers_what_the_toolkit_logs(tmp_path):
+    cptoolkit.log.error_file = str(tmp_path / "error.log")
+    try:
+        logging.getLogger("cptoolkit.server").error("no more threads")
+    finally:
+        cptoolkit.log.error_file = ""
+    [line] = lines(tmp_path / "error.log")
+    assert line.endswith(" SERVER no more threads")
 
 
 # Where lines go
