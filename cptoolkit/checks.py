@@ -191,6 +191,17 @@ class Checker(ValueChecks):
                     warn(f"{key!r} in {place} is {word}.{instead}")
                     break
 
+    def check_config_values(self) -> None:
+        """Tell of values that mean nothing, and are easily mistaken for others."""
+        for place, key, value in self._all_entries():
+            if key == "request.show_tracebacks" and value not in (True, False, "local"):
+                warn(
+                    f"{key!r} in {place} must be True, False or 'local', got {value!r}: tracebacks"
+                    " are not shown."
+                )
+            elif key.startswith("tools.") and key.endswith(".on") and isinstance(value, str):
+                warn(f"{key!r} in {place} must be True or False, got {value!r}.")
+
     def check_config_namespaces(self) -> None:
         """Tell of namespaces, tools and keys that do not exist but look like ones that do."""
         known = {namespace: set(keys) for namespace, keys in self.known().items()}
@@ -252,6 +263,8 @@ class Checker(ValueChecks):
                 getattr(toolbox, name).check({option[0]: None})
             except ValueError as error:
                 warn(f"In {place}, {error}")
+        else:
+            warn(f"{key!r} in {place} has no effect. Write '{key}.on'.")
 
     def _check_key(self, key: str, place: str, keys: set[str]) -> None:
         namespace, _, name = key.partition(".")

@@ -471,6 +471,28 @@ def test_options_that_a_layer_refuses_are_told():
     assert "tools.demanding cannot be used: need must be given" in finding
 
 
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (
+            {"request.show_tracebacks": "False"},
+            "must be True, False or 'local', got 'False': tracebacks are not shown.",
+        ),
+        ({"tools.gzip.on": "False"}, "must be True or False, got 'False'."),
+        ({"tools.gzip": True}, "has no effect. Write 'tools.gzip.on'."),
+    ],
+    ids=["tracebacks", "on", "no option"],
+)
+def test_values_that_mean_nothing_are_told(entry, told):
+    [finding] = findings({"/": entry})
+    assert told in finding
+
+
+@pytest.mark.parametrize("shown", [True, False, "local"])
+def test_values_that_are_meant_are_not_told(shown):
+    assert findings({"/": {"request.show_tracebacks": shown, "tools.gzip.on": True}}) == []
+
+
 def test_layer_that_is_off_is_not_tried():
     assert findings({"/": {"tools.demanding.on": False}}) == []
 

@@ -119,7 +119,7 @@ def tracebacks_shown(request: Request) -> bool:
     """
     shown = request.show_tracebacks
     if shown != "local":
-        return bool(shown)
+        return shown in (True,)  # a value that means nothing must not tell more than "local"
     from cptoolkit.middleware.forwarding.local import is_local  # not above: few pages need it
 
     # Servers always tell an address (RFC 3875, section 4.1.8). Without any this is a call within

@@ -235,8 +235,9 @@ def test_traceback_is_shown_to_anyone_if_config_says_so(app_of):
     assert "secret detail" in fetch(client, "/crash", REMOTE_ADDR="192.0.2.1").text
 
 
-def test_traceback_is_shown_to_nobody_if_config_says_so(app_of):
-    client = app_of(Root(), {"/": {"request.show_tracebacks": False}})
+@pytest.mark.parametrize("word", [False, 0, None, "False", "locl", ""])
+def test_traceback_is_shown_to_nobody_if_config_says_so_or_nothing_that_counts(app_of, word):
+    client = app_of(Root(), {"/": {"request.show_tracebacks": word}})
     assert "secret detail" not in fetch(client, "/crash", REMOTE_ADDR="127.0.0.1").text
 
 
