@@ -317,16 +317,16 @@ def test_what_reads_otherwise_than_its_file_is_read(serve_app, path, by_kernel, 
     assert by_kernel == []
 
 
-@pytest.mark.parametrize(
-    "opened",
-    [
-        pytest.param(lambda path: path.open("rb"), id="a file"),
-        pytest.param(lambda path: path.open("rb", buffering=0), id="an unbuffered file"),
-        pytest.param(lambda path: path.open("r+b"), id="a writable file"),
-        pytest.param(filled(tempfile.TemporaryFile), id="TemporaryFile"),
-        pytest.param(filled(tempfile.NamedTemporaryFile), id="NamedTemporaryFile"),
-    ],
-)
+PLAIN = [
+    pytest.param(lambda path: path.open("rb"), id="a file"),
+    pytest.param(lambda path: path.open("rb", buffering=0), id="an unbuffered file"),
+    pytest.param(lambda path: path.open("r+b"), id="a writable file"),
+    pytest.param(filled(tempfile.TemporaryFile), id="TemporaryFile"),
+    pytest.param(filled(tempfile.NamedTemporaryFile), id="NamedTemporaryFile"),
+]
+
+
+@pytest.mark.parametrize("opened", PLAIN)
 def test_files_are_sent_by_the_kernel(serve_app, path, content, by_kernel, opened):
     assert serve_app(sender(lambda: opened(path))).get().body == content
     assert by_kernel != []
@@ -335,11 +335,7 @@ def test_files_are_sent_by_the_kernel(serve_app, path, content, by_kernel, opene
 @pytest.mark.parametrize(
     "opened",
     [
-        pytest.param(lambda path: path.open("rb"), id="a file"),
-        pytest.param(lambda path: path.open("rb", buffering=0), id="an unbuffered file"),
-        pytest.param(lambda path: path.open("r+b"), id="a writable file"),
-        pytest.param(filled(tempfile.TemporaryFile), id="TemporaryFile"),
-        pytest.param(filled(tempfile.NamedTemporaryFile), id="NamedTemporaryFile"),
+        *PLAIN,
         pytest.param(
             filled(partial(tempfile.SpooledTemporaryFile, 10 * SIZE)), id="SpooledTemporaryFile"
         ),
